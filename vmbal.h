@@ -1,0 +1,263 @@
+/*
+ * vmbal.h - the one header: what each file offers, in the order in which the data flows.
+ *
+ *	host/virt.c, host/proc.c	sample
+ *	policy/demand.c, policy/need.c	demand
+ *	policy/place.c, policy/share.c	plan
+ *	policy/cpu.c, policy/mem.c	gates
+ *	host/virt.c			act
+ *	host/log.c			report
+ *
+ * Units: _ns nanoseconds on CLOCK_MONOTONIC, _kib KiB, _s seconds.  Loads and demands are
+ * doubles in CPUs: 1.0 is the whole time of one pCPU.  A point is 0.01 CPU.
+ *
+ * Functions return 0 on success and -1 on failure unless they say otherwise, and leave
+ * output parameters untouched on failure.
+ */
+#ifndef VMBAL_H
+#define VMBAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define UUID_LEN   16
+#define PCPU_MAX   4096		  /* the largest pCPU number we can name, plus one */
+#define NAME_MAX_  64		  /* a guest's name in our logs, cut there */
+
+/*
+ * A set of pCPUs or of bins.  Sets are interned by host/cpu.c: two vCPUs with the same
+ * set hold the same pointer.
+ */
+struct cpuset {
+	uint64_t bits[PCPU_MAX / 64];
+};
+
+/* ---- policy: CPU ----------------------------------------------------------------- */
+
+/* A bin: a disjoint set of pCPUs inside which the kernel schedules freely. */
+struct bin {
+	double capacity;	/* CPUs: the number of its pCPUs that are online */
+	double other;		/* CPUs used by what is no managed vCPU; capacity - other is ours */
+	double idle;		/* CPUs seen idle in the last interval */
+	double load;		/* out: sum of the demands placed here, as predicted, plus other */
+};
+
+/* A managed vCPU: identity, the last interval's sample, the policy's own history, the result. */
+struct vcpu {
+	unsigned char uuid[UUID_LEN];
+	unsigned number;
+	const char *guest;		/* its name, for logs */
+
+	bool sampled;			/* run and wait below are of this interval */
+	double run;			/* CPUs used */
+	double wait;			/* time runnable but not running, per time; < 0: unknown */
+	double quota;			/* CPUs the domain's quota allows this vCPU; 0: no limit */
+	const struct cpuset *allowed;	/* bins it may run on: never empty */
+	int bin;			/* where its live mask keeps it; -1: it floats over several */
+
+	/* history of policy/demand.c goes here */
+
+	double demand;			/* out: CPUs it would use if nobody was in its way */
+	int target;			/* out: the bin to pin it to; equal to bin: leave it */
+};
+
+/* ---- policy: memory -------------------------------------------------------------- */
+
+#define KIB_UNKNOWN UINT64_MAX	/* a figure the guest or the host did not report */
+
+enum guest_state {
+	GUEST_RUNNING,
+	GUEST_PAUSED,	/* not executing: neither stats nor balloon move */
+	GUEST_BUSY,	/* migrating, being saved, or a job holds it: no commands */
+	GUEST_FOREIGN,	/* not ours to command (--guests), but its memory counts */
+};
+
+/* Why a guest got its command, or none: one code per guest and call of mem_decide(). */
+enum mem_reason {
+	MEM_NONE,
+	/* a command is set */
+	MEM_RESCUE,	/* grow: it would run dry before the next decision */
+	MEM_BOOT,	/* grow: it restarted while squeezed and must boot with room */
+	MEM_GROW,	/* grow to its share */
+	MEM_IDLE,	/* shrink: it has been holding idle memory */
+	MEM_DONATE,	/* shrink: others want more than is spare */
+	MEM_EMERGENCY,	/* shrink now: others are about to run dry, or the host is */
+	MEM_RESTORE,	/* set back above actual: a shrink stalled, or would squeeze */
+	/* no command is set */
+	MEM_CONTENT,	/* it holds what it should */
+	MEM_SHORT,	/* it should hold more, but nothing is spare */
+	MEM_SETTLING,	/* the balloon is moving, or the sample is still moved by it */
+	MEM_HELD,	/* a shrink is due, but it grew or stalled too recently */
+	MEM_SWAPPING,	/* a shrink is due, but it is swapping out */
+	MEM_STUBBORN,	/* its balloon stalled too often: no donor for now */
+	MEM_LOCKED,	/* its pages are not given back: hugepages, VFIO, SEV, or as seen */
+	MEM_NO_DRIVER,	/* its balloon never moved and it never reported */
+	MEM_STALE,	/* its stats stopped coming */
+	MEM_BOOTING,	/* it restarted and has not reported yet */
+	MEM_PAUSED,
+	MEM_BUSY,
+	MEM_FOREIGN,
+	MEM_HOST_UNKNOWN, /* host memory was not readable: nothing is decided */
+	MEM_REASONS
+};
+
+/* What policy/need.c remembers of a guest.  All zero: nothing yet. */
+struct need_history {
+	bool seen;		/* it has been sampled */
+	bool reported;		/* its stats have changed at least once since it (re)booted */
+	bool was_reporting;	/* ... ever: it has, or had, a driver */
+	int64_t sample_ns;	/* when a fresh sample was last taken in */
+	int64_t change_ns;	/* when last_update_s last changed; 0: it never did */
+	int64_t boot_ns;	/* when boot_id last changed; 0: it did not */
+	uint64_t last_update_s, boot_id, swap_out_kib; /* as last seen */
+	double demand_kib;	/* the last demand believed */
+	double peak_kib[10];	/* D10: largest demand in each of the last ten seconds */
+	int64_t peak_s;		/* the second that peak_kib[peak_s % 10] stands for */
+	double working_kib;	/* W: up at once, down slowly */
+	double velocity;	/* KiB/s, up at once, halved every few seconds */
+	double swap_debt_kib;	/* what it swapped out lately, decaying */
+	unsigned idle_samples;	/* fresh samples in a row that held idle memory */
+};
+
+/* What policy/mem.c remembers of a guest.  All zero: nothing yet. */
+struct mem_history {
+	uint64_t actual_kib;	/* as last seen */
+	int64_t moved_ns;	/* when actual last moved by more than noise */
+	int64_t command_ns;	/* our last command; 0: none */
+	int64_t grown_ns;	/* our last growth */
+	int64_t shrunk_ns;	/* our last shrink */
+	uint64_t shrink_from_kib, shrink_rss_kib; /* actual and RSS when it was sent */
+	int64_t progress_ns;	/* since when the pending shrink has made no progress */
+	uint64_t progress_kib;	/* actual then */
+	int64_t blocked_ns;	/* no shrink before this */
+	int64_t stall_ns[3];	/* when its last stalls were */
+	unsigned backoff;	/* doublings of the block */
+	unsigned kept_rss;	/* shrinks in a row that RSS did not follow */
+	bool locked;		/* learnt: its pages are not given back */
+	bool has_driver;	/* learnt: actual was below its maximum, or it reported */
+	uint64_t overhead_kib;	/* learnt: RSS beyond actual, the VMM's own */
+};
+
+/*
+ * A guest's memory: identity, the last sample, the policy's own history, the result.
+ * host/ fills the first two parts anew for each call of mem_decide() and carries the rest
+ * from call to call; for a guest not seen before everything else is zero.
+ */
+struct guest {
+	unsigned char uuid[UUID_LEN];
+	const char *name;
+
+	enum guest_state state;
+	bool locked;		/* known not to give pages back: hugepages, VFIO, SEV, mlock */
+	double weight;		/* of its gap beside others'; 0 counts as 1 */
+	uint64_t max_kib, min_kib; /* the balloon's range; min <= max */
+	uint64_t startup_kib;	/* what it needs to boot; 0: not told */
+	uint64_t actual_kib;	/* what it has now */
+	uint64_t usable_kib;	/* what it could use without swapping; or KIB_UNKNOWN */
+	uint64_t unused_kib;	/* free, caches not counted; or KIB_UNKNOWN */
+	uint64_t caches_kib;	/* disk caches; or KIB_UNKNOWN */
+	uint64_t swap_out_kib;	/* counter since boot; or KIB_UNKNOWN */
+	uint64_t rss_kib;	/* host memory its QEMU process holds; 0: unknown */
+	uint64_t last_update_s; /* the stamp of its stats; compared only for change */
+	uint64_t boot_id;	/* changes when it restarts or resets */
+
+	struct need_history need;
+	struct mem_history mem;
+	uint64_t target_kib;	/* the standing target, as far as we know; 0: not known yet */
+
+	/* the result, and the figures that decided it */
+	uint64_t command_kib;	/* out: set the balloon to this; 0: leave it */
+	enum mem_reason reason; /* out */
+	uint64_t demand_kib;	/* out: D */
+	uint64_t free_kib;	/* out: actual - D: what it can use at once */
+	double velocity;	/* out: KiB/s by which D is growing, never negative */
+	uint64_t floor_kib;	/* out: never shrunk below this */
+	uint64_t survive_kib;	/* out: outlasts a decision's delay */
+	uint64_t wanted_kib;	/* out: need */
+	uint64_t comfort_kib;	/* out: need and some, when the host is well */
+	uint64_t share_kib;	/* out: what sharing the host gives it */
+	uint64_t claim_kib;	/* out: host memory it may touch without asking again */
+};
+
+struct mem_host {
+	uint64_t total_kib;	/* 0: unknown: nothing may be decided */
+	uint64_t available_kib; /* MemAvailable or its like; 0: unknown */
+	double pressure;	/* PSI memory "some" avg10, percent; < 0: unknown */
+};
+
+enum mem_host_state {
+	HOST_OK,	/* reclaims clear idleness, slowly */
+	HOST_SOFT,	/* everyone toward need */
+	HOST_HARD,	/* no growth but rescue; donors to their floor */
+	HOST_CRITICAL,	/* hard, and the operator must know */
+};
+
+struct mem_conf {
+	double interval_s;	/* between decisions */
+	uint64_t reserve_kib;	/* the host's own; 0: by its size */
+	double overcommit;	/* 1 or less: every guest may touch all it holds at once */
+	bool surplus;		/* deal what is left over to the guests, not to the host */
+};
+
+/* What policy/mem.c remembers of the host.  All zero: nothing yet. */
+struct mem_state {
+	enum mem_host_state host;
+	int64_t calm_ns;	/* since when a better state would do */
+};
+
+/* The host's side of a decision, for logs, status and metrics. */
+struct mem_report {
+	bool known;		/* host memory was readable; if not, the rest is zero */
+	enum mem_host_state state;
+	uint64_t available_kib;
+	uint64_t reserve_kib;	/* kept for the host itself */
+	uint64_t outstanding_kib; /* what guests may touch and have not */
+	int64_t spare_kib;	/* available - reserve - outstanding */
+	uint64_t shortfall_kib; /* what guests need and cannot get */
+	uint64_t held_kib, demand_kib, free_kib; /* sums over the guests */
+	unsigned grows, shrinks; /* commands set */
+};
+
+/* policy/need.c: what one guest needs */
+
+/* Takes in g's sample of time now_ns: demand, velocity, working set, swap debt. */
+void need_observe(struct guest *g, int64_t now_ns);
+
+/* Tells whether g's stats may be believed at now_ns. */
+bool need_fresh(const struct guest *g, int64_t now_ns);
+
+/* Sets g's demand, velocity, floor, survive, wanted and comfort from its history. */
+void need_levels(struct guest *g, double interval_s, int64_t now_ns);
+
+/* policy/share.c: who gets what */
+
+/*
+ * Deals pool_kib to g[0..n) by tiers, floor, survive, need, then comfort: within a tier all
+ * get the same fraction of their gap, by weight.  Sets share_kib of each.  Guests whose
+ * shares are not ours to set have all levels equal.  Returns what is left over.
+ */
+uint64_t share_deal(struct guest *g, size_t n, uint64_t pool_kib);
+
+/* policy/mem.c: from samples to commands */
+
+/*
+ * One tick: call it each second with new samples in g[0..n), decide being true once per
+ * interval.  Sets the results of every guest and *report.  Changes nothing that would make
+ * the next call decide otherwise if its commands are not carried out (--dry-run).
+ * Commands come as they should be carried out: shrinks and grows in any order, all at once.
+ */
+void mem_decide(struct mem_state *state, const struct mem_conf *conf,
+		const struct mem_host *host, struct guest *g, size_t n, int64_t now_ns,
+		bool decide, struct mem_report *report);
+
+/* Notes that g's command was carried out: its target now stands. */
+void mem_applied(struct guest *g, int64_t now_ns);
+
+/* Notes that g's command failed or timed out: leaves g alone for a while, then longer. */
+void mem_refused(struct guest *g, int64_t now_ns);
+
+const char *mem_reason_name(enum mem_reason reason);	/* such as "rescue" */
+const char *mem_host_state_name(enum mem_host_state state); /* such as "soft" */
+
+#endif
