@@ -35,32 +35,153 @@ struct cpuset {
 
 /* ---- policy: CPU ----------------------------------------------------------------- */
 
-/* A bin: a disjoint set of pCPUs inside which the kernel schedules freely. */
+#define BIN_FLOATS (-1) /* the live mask spans several bins: the kernel chooses */
+#define BIN_ASTRAY (-2) /* the live mask reaches no bin at all (offline, excluded pCPUs) */
+
+/*
+ * A bin: a disjoint set of pCPUs inside which the kernel schedules freely.  A bin keeps its
+ * index as long as the program runs; one whose pCPUs are all offline has capacity 0.
+ */
 struct bin {
-	double capacity;	/* CPUs: the number of its pCPUs that are online */
-	double other;		/* CPUs used by what is no managed vCPU; capacity - other is ours */
-	double idle;		/* CPUs seen idle in the last interval */
-	double load;		/* out: sum of the demands placed here, as predicted, plus other */
+	double capacity; /* CPUs: the number of its pCPUs that are online and ours to use */
+	double busy;     /* CPUs measured busy in the last interval, by anybody; < 0: unknown */
+	int core;        /* equal numbers share a core, a cache, a NUMA node; < 0: unknown */
+	int cache;
+	int node;
+
+	double other;   /* history: CPUs used by what is no managed vCPU, smoothed */
+	bool known;     /* history: other has been seen at least once */
+	double load;    /* out: CPUs asked for here now, other load included */
+	double planned; /* out: the same once every target is reached */
 };
 
-/* A managed vCPU: identity, the last interval's sample, the policy's own history, the result. */
+/* What a vCPU's samples told so far.  All zero: nothing. */
+struct demand {
+	double mean;       /* CPUs it would use if nobody was in its way, smoothed */
+	double var;        /* variance of one sample around the mean */
+	double alone;      /* mean when it was last seen uncontended; 0: never */
+	unsigned seen;     /* samples taken in */
+	unsigned steps;    /* successive samples far from the mean, on one side */
+	unsigned distrust; /* intervals since alone was last confirmed */
+	int side;          /* of the last far sample: -1 below, +1 above */
+};
+
+/* What the gates remember of a vCPU. */
+struct moved {
+	bool known;        /* last is of this vCPU: false before its first interval */
+	int last;          /* its bin in the interval before */
+	int asked;         /* the bin we last asked for; meaningful when waiting */
+	bool waiting;      /* asked, and not yet seen there */
+	unsigned since;    /* intervals since our pin was seen; 0: none to check */
+	double run_before; /* CPUs it used when we asked */
+	double hoped;      /* CPUs we thought it wanted */
+	unsigned held;     /* intervals in which run is believed instead of the model */
+	unsigned foreign;  /* times somebody else moved it, forgotten slowly */
+};
+
+/* Why a vCPU is told to stay or to go, for logs and --dry-run. */
+enum vcpu_why {
+	VCPU_STAYS,    /* its bin suits it, or nothing is being done */
+	VCPU_EVEN_OUT, /* goes to even out the load */
+	VCPU_SETTLE,   /* floated: gets a bin, since the plan counts on where it runs */
+	VCPU_FENCE,    /* was where it may not be */
+	VCPU_STUCK,    /* the caller says it cannot be moved now */
+	VCPU_FOREIGN,  /* somebody else keeps moving it: left alone */
+	VCPU_UNSEEN,   /* no sample yet: left alone */
+	VCPU_WHYS,
+};
+
+/* A managed vCPU: identity, the last interval's sample, the policy's own history, the result.
+ */
 struct vcpu {
 	unsigned char uuid[UUID_LEN];
 	unsigned number;
-	const char *guest;		/* its name, for logs */
+	const char *guest; /* its name, for logs */
 
-	bool sampled;			/* run and wait below are of this interval */
-	double run;			/* CPUs used */
-	double wait;			/* time runnable but not running, per time; < 0: unknown */
-	double quota;			/* CPUs the domain's quota allows this vCPU; 0: no limit */
-	const struct cpuset *allowed;	/* bins it may run on: never empty */
-	int bin;			/* where its live mask keeps it; -1: it floats over several */
+	bool sampled; /* run and wait below are of this interval */
+	bool stuck;   /* cannot be moved now: a job holds its domain */
+	double run;   /* CPUs used, by real elapsed time */
+	double wait;  /* time runnable but not running, per time; < 0: unknown */
+	double quota; /* CPUs the domain's quota allows it; 0: no limit */
+	const struct cpuset *allowed; /* bins it may run on, none of them of capacity 0 */
+	int bin; /* where its live mask keeps it, or BIN_FLOATS, BIN_ASTRAY */
 
-	/* history of policy/demand.c goes here */
+	struct demand seen; /* history */
+	struct moved moved; /* history */
 
-	double demand;			/* out: CPUs it would use if nobody was in its way */
-	int target;			/* out: the bin to pin it to; equal to bin: leave it */
+	double demand;     /* out: CPUs it would use if nobody was in its way */
+	int target;        /* out: the bin to pin it to; equal to bin: leave it alone */
+	enum vcpu_why why; /* out */
 };
+
+/* Why the host as a whole is acted on or not.  The order is that of the gates. */
+enum cpu_why {
+	CPU_NOTHING,    /* no vCPU, or no bin */
+	CPU_BALANCED,   /* spread and fullest bin within bounds */
+	CPU_HYSTERESIS, /* between the thresholds to stop and to start */
+	CPU_PERSIST,    /* over the threshold for the first interval: wait for a second one */
+	CPU_BOUND,      /* no placement can be better by enough to matter */
+	CPU_NOISE,      /* the plan's gain is within the samples' own noise */
+	CPU_COSTLY,     /* the plan's gain does not pay for its pins */
+	CPU_SLOW,    /* every bin is full, demands are guesses: waiting between single moves */
+	CPU_BACKOFF, /* recent passes changed little: waiting longer */
+	CPU_FORCED,  /* only what must leave a forbidden bin moves */
+	CPU_ACTING,  /* the plan is carried out */
+	CPU_WHYS,
+};
+
+struct cpu_limits {
+	double start_points; /* spread that starts an action */
+	double stop_points;  /* spread an action aims at */
+	double aim;          /* fullest bin an action aims at, over the lower bound */
+	double severe;       /* fullest bin, over the lower bound, that needs no waiting */
+};
+extern const struct cpu_limits cpu_limits_default;
+
+/*
+ * What cpu_decide works on: the caller fills in the first part for each interval and leaves
+ * the second alone (all zero at first).
+ */
+struct cpu_host {
+	struct bin *bin;
+	size_t nbins;
+	struct vcpu *vcpu; /* sorted by UUID, then number; a new one's history is zeroed */
+	size_t n;
+	double elapsed_s; /* real length of the interval */
+	bool churned;     /* a managed domain came or went: busy says nothing of other load */
+
+	unsigned over;   /* successive intervals with the spread over the threshold */
+	bool active;     /* started, and not yet down to the threshold to stop */
+	unsigned passes; /* passes of pins in the current back-off period */
+	unsigned quiet;  /* intervals since the last pass */
+	unsigned budget; /* moves allowed per pass while every bin is full */
+};
+
+/* One interval's decision in numbers.  Loads are relative to capacity: 1.0 is a full bin. */
+struct cpu_report {
+	enum cpu_why why;
+	double spread, spread_after;   /* standard deviation of the bins' loads, points */
+	double fullest, fullest_after; /* load of the fullest bin */
+	double bound;                  /* LB: no placement has a less full fullest bin */
+	double noise;                  /* standard deviation of fullest */
+	size_t fewest;                 /* K(T): no plan to aim * bound has fewer moves */
+	size_t moves;                  /* vCPUs whose target is not their bin */
+	unsigned wait;                 /* CPU_BACKOFF, CPU_SLOW: intervals left to wait */
+};
+
+/* policy/cpu.c */
+
+/*
+ * Turn one interval's samples into targets.  A pin is wanted wherever target != bin
+ * afterwards; targets lie in the allowed set.  Whether a pin was made is seen from bin in
+ * the next interval: if it never is (dry run, failure), the same decision comes again.
+ * work: cpu_work_size(n, nbins) bytes, aligned for doubles; holds nothing between calls.
+ */
+void cpu_decide(struct cpu_host *h, const struct cpu_limits *lim, void *work,
+		struct cpu_report *out);
+size_t cpu_work_size(size_t n, size_t nbins);
+const char *cpu_why_name(enum cpu_why why);
+const char *vcpu_why_name(enum vcpu_why why);
 
 /* ---- policy: memory -------------------------------------------------------------- */
 
