@@ -21,16 +21,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define UUID_LEN   16
-#define PCPU_MAX   4096		  /* the largest pCPU number we can name, plus one */
-#define NAME_MAX_  64		  /* a guest's name in our logs, cut there */
+#define UUID_LEN       16
+#define GUEST_NAME_LEN 64		/* bytes with the NUL: a longer name is cut, for logs only */
+#define PCPU_MAX       4096		/* pCPUs are numbered below this */
 
-/*
- * A set of pCPUs or of bins.  Sets are interned by host/cpu.c: two vCPUs with the same
- * set hold the same pointer.
- */
+/* A set of pCPUs, or of bins. */
 struct cpuset {
 	uint64_t bits[PCPU_MAX / 64];
+};
+
+static inline bool cpuset_has(const struct cpuset *s, unsigned i)
+{
+	return s->bits[i / 64] >> (i % 64) & 1;
+}
+
+static inline void cpuset_add(struct cpuset *s, unsigned i)
+{
+	s->bits[i / 64] |= (uint64_t)1 << (i % 64);
+}
+
+/* What the command line asked for. */
+struct options {
+	const char *uri;		/* libvirt's connection URI */
+	const char *guests;		/* a shell pattern for names of guests to manage */
+	uint64_t host_memory_kib;	/* treat the host as if it had this much; 0: what it has */
+	double cpu_interval_s;		/* 0: the loop does not run */
+	double mem_interval_s;		/* 0: the loop does not run */
+	bool dry_run;			/* decide and explain, change nothing */
+	bool once;			/* end after one decision */
 };
 
 /* ---- policy: CPU ----------------------------------------------------------------- */
@@ -380,5 +398,125 @@ void mem_refused(struct guest *g, int64_t now_ns);
 
 const char *mem_reason_name(enum mem_reason reason);	/* such as "rescue" */
 const char *mem_host_state_name(enum mem_host_state state); /* such as "soft" */
+
+/* ---- host: log.c, the only writer of stderr ---------------------------------------- */
+
+enum log_priority {		/* as in sd-daemon(3) */
+	LOG_PRIO_ERR = 3,
+	LOG_PRIO_WARNING = 4,
+	LOG_PRIO_NOTICE = 5,
+	LOG_PRIO_INFO = 6,
+	LOG_PRIO_DEBUG = 7,
+};
+
+/* Writes messages up to this priority from now on.  Call before any thread starts. */
+void log_init(enum log_priority limit);
+
+/* Writes one line in one write.  Keeps errno. */
+void log_msg(enum log_priority priority, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Logs "what: detail" when a condition becomes bad, and once more when it is over. */
+void log_change(bool *is_bad, bool bad, const char *what, const char *detail);
+
+/* ---- host: proc.c, what the local kernel tells --------------------------------------- */
+
+/* A pCPU's counters since boot.  Both 0: it is not online. */
+struct cpu_time {
+	uint64_t busy_ns, idle_ns;
+};
+
+int64_t proc_now_ns(void);	/* CLOCK_MONOTONIC */
+int proc_cpu_times(struct cpu_time *cpu, size_t n);
+int proc_memory(uint64_t *total_kib, uint64_t *available_kib);
+int proc_memory_pressure(double *some_avg10_percent);
+
+/* ---- host: virt.c, the only file that knows libvirt ---------------------------------- */
+
+/*
+ * One connection, shared by all threads, and what was learnt about the guests on it.  Each
+ * function takes its lock for as long as it runs, so at most one thread is ever inside
+ * libvirt: when keepalive declares a connection dead, libvirt 9.0 wakes just one caller.
+ */
+struct virt;
+
+/* One vCPU's counters, as sampled. */
+struct vcpu_count {
+	unsigned char uuid[UUID_LEN];
+	unsigned number;
+	unsigned name;			/* index into vcpu_sample's names */
+	uint64_t boot_id;		/* changes when the guest restarts: its counters begin anew */
+	uint64_t run_ns;
+	uint64_t wait_ns;		/* waited for a pCPU; UINT64_MAX: this libvirt does not tell */
+	unsigned mask, fence;		/* indices into vcpu_sample's sets */
+	bool blocked;			/* its domain refused a pin lately: leave it where it is */
+};
+
+/* Everything one tick of the CPU loop reads.  All zero before the first call. */
+struct vcpu_sample {
+	int64_t taken_ns;
+	unsigned epoch;			/* changes with each new connection */
+	struct cpuset online;
+	unsigned npcpus;		/* the highest online pCPU, plus one */
+	struct cpu_time *pcpu;		/* npcpus of them */
+	struct vcpu_count *vcpu;	/* managed ones, by UUID, then number */
+	size_t n;
+	char (*name)[GUEST_NAME_LEN];
+	struct cpuset *set;		/* distinct masks and fences */
+	size_t nsets;
+	size_t pcpu_cap, vcpu_cap, name_cap, set_cap; /* allocated, virt.c's own */
+};
+
+/* Everything one tick of the memory loop reads.  All zero before the first call. */
+struct guest_sample {
+	int64_t taken_ns;
+	unsigned epoch;
+	struct guest *guest;		/* by UUID; identity and sample filled, the rest zero */
+	size_t n;
+	char (*name)[GUEST_NAME_LEN];
+	size_t guest_cap, name_cap;	/* allocated, virt.c's own */
+};
+
+enum virt_result {
+	VIRT_DONE,
+	VIRT_GONE,		/* the guest is not there any more: nobody's fault */
+	VIRT_BUSY,		/* a job holds the guest; it is left alone for a while */
+	VIRT_FAILED,		/* logged */
+};
+
+/* Starts libvirt's event thread; does not connect yet.  NULL: no memory or no thread. */
+struct virt *virt_new(const struct options *opt);
+
+/* Closes the connection, returning the number of references it still had: 0 if all is well. */
+int virt_free(struct virt *virt);
+
+/* Take a sample, connecting first where needed.  -1: no sample to be had; logged once. */
+int virt_vcpus(struct virt *virt, struct vcpu_sample *sample);
+int virt_guests(struct virt *virt, struct guest_sample *sample);
+void virt_vcpus_free(struct vcpu_sample *sample);
+void virt_guests_free(struct guest_sample *sample);
+
+/* Change a running guest, never its persistent definition. */
+enum virt_result virt_pin(struct virt *virt, const unsigned char *uuid, unsigned vcpu,
+			  const struct cpuset *mask);
+enum virt_result virt_set_memory(struct virt *virt, const unsigned char *uuid, uint64_t kib);
+
+/* ---- host: cpuloop.c, memloop.c: one tick of each loop ------------------------------- */
+
+struct cpu_loop;
+struct mem_loop;
+
+struct cpu_loop *cpu_loop_new(struct virt *virt, const struct options *opt);
+void cpu_loop_free(struct cpu_loop *loop);
+
+struct mem_loop *mem_loop_new(struct virt *virt, const struct options *opt);
+void mem_loop_free(struct mem_loop *loop);
+
+/*
+ * One tick: sample, demand, plan, gates, act, report.  Returns 1 when a decision was made,
+ * 0 when more samples are needed for one, -1 when nothing could be sampled.
+ */
+int cpu_loop_tick(struct cpu_loop *loop);
+int mem_loop_tick(struct mem_loop *loop);
 
 #endif

@@ -1,0 +1,95 @@
+/*
+ * proc.c - what the local kernel tells: the time, and /proc.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmbal.h"
+
+#define NS_PER_S 1000000000LL
+#define LINE_LEN 512 /* bytes: longer than any line of /proc/stat that starts with "cpu" */
+
+int64_t proc_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+/*
+ * "cpuN user nice system idle iowait irq softirq steal guest guest_nice", in ticks.  Guest
+ * time is part of user already.  Time stolen by a hypervisor below us is lost to our
+ * guests like any other use, so it counts as busy.
+ */
+static int cpu_line(const char *line, struct cpu_time *cpu, size_t n)
+{
+	unsigned long long t[8] = { 0 };
+	unsigned number;
+	uint64_t tick_ns = NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK);
+
+	if (sscanf(line, "cpu%u %llu %llu %llu %llu %llu %llu %llu %llu", &number, &t[0], &t[1],
+		   &t[2], &t[3], &t[4], &t[5], &t[6], &t[7]) < 5)
+		return -1;
+	if (number >= n)
+		return -1;
+	cpu[number].busy_ns = (t[0] + t[1] + t[2] + t[5] + t[6] + t[7]) * tick_ns;
+	cpu[number].idle_ns = (t[3] + t[4]) * tick_ns;
+	return 0;
+}
+
+int proc_cpu_times(struct cpu_time *cpu, size_t n)
+{
+	FILE *f = fopen("/proc/stat", "re");
+	char line[LINE_LEN];
+	int found = 0;
+
+	if (!f)
+		return -1;
+	memset(cpu, 0, n * sizeof(*cpu));
+	while (fgets(line, sizeof(line), f) && strncmp(line, "cpu", 3) == 0)
+		if (isdigit((unsigned char)line[3]) && cpu_line(line, cpu, n) == 0)
+			found++;
+	fclose(f);
+	return found ? 0 : -1;
+}
+
+int proc_memory(uint64_t *total_kib, uint64_t *available_kib)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	unsigned long long total = 0, available = 0;
+	char line[LINE_LEN];
+
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f)) {
+		sscanf(line, "MemTotal: %llu kB", &total);
+		sscanf(line, "MemAvailable: %llu kB", &available);
+	}
+	fclose(f);
+	if (!total || !available)
+		return -1;
+	*total_kib = total;
+	*available_kib = available;
+	return 0;
+}
+
+int proc_memory_pressure(double *some_avg10_percent)
+{
+	FILE *f = fopen("/proc/pressure/memory", "re");
+	double percent;
+	int got;
+
+	if (!f)
+		return -1;
+	got = fscanf(f, "some avg10=%lf", &percent);
+	fclose(f);
+	if (got != 1)
+		return -1;
+	*some_avg10_percent = percent;
+	return 0;
+}
