@@ -288,7 +288,8 @@ struct guest {
 	const char *name;
 
 	enum guest_state state;
-	bool locked;		/* known not to give pages back: hugepages, VFIO, SEV, mlock */
+	bool locked;		/* known not to give pages back: VFIO, SEV, mlock, hugepages */
+	bool hugepages;		/* its RAM is set aside already: it draws on no available memory */
 	double weight;		/* of its gap beside others'; 0 counts as 1 */
 	uint64_t max_kib, min_kib; /* the balloon's range; min <= max */
 	uint64_t startup_kib;	/* what it needs to boot; 0: not told */
@@ -296,6 +297,7 @@ struct guest {
 	uint64_t usable_kib;	/* what it could use without swapping; or KIB_UNKNOWN */
 	uint64_t unused_kib;	/* free, caches not counted; or KIB_UNKNOWN */
 	uint64_t caches_kib;	/* disk caches; or KIB_UNKNOWN */
+	uint64_t managed_kib;	/* RAM its kernel manages, libvirt's "available"; or KIB_UNKNOWN */
 	uint64_t swap_out_kib;	/* counter since boot; or KIB_UNKNOWN */
 	uint64_t rss_kib;	/* host memory its QEMU process holds; 0: unknown */
 	uint64_t last_update_s; /* the stamp of its stats; compared only for change */
