@@ -187,6 +187,74 @@ struct cpu_report {
 	unsigned wait;                 /* CPU_BACKOFF, CPU_SLOW: intervals left to wait */
 };
 
+/* policy/demand.c */
+
+/*
+ * Take this interval's sample into v->seen and set v->demand.  idle: the idle share of the
+ * vCPU's bin (0..1); spare: some bin of the host idles enough to show what demand is real.
+ */
+void demand_update(struct vcpu *v, double idle, bool spare, double elapsed_s);
+
+/* policy/place.c */
+
+struct place_item;
+struct place_rank;
+
+/* A planning problem and its scratch memory, which place_begin lays out in work. */
+struct place {
+	const struct bin *bin;
+	size_t nbins, n;
+	double bound;  /* LB: no placement has a less full fullest bin (relative load) */
+	double level;  /* water level: everybody's load if demand were a liquid */
+	double *other; /* per bin: what cannot be moved, light floating vCPUs included */
+	double *load;  /* per bin: of the plan being made */
+	double *sums;  /* per vCPU */
+	uint32_t *head;
+	int *best;
+	struct place_rank *order, *cand;
+	struct place_item *item;
+	const struct cpuset **set;
+	size_t nsets;
+};
+
+/* How good a placement is: what it leaves, and what it costs. */
+struct place_score {
+	double fullest; /* relative load of the fullest bin that holds a vCPU */
+	double spread;  /* points: deviation from the level that an ideal placement has */
+	double squares; /* CPUs squared: sum of the squared relative loads */
+	size_t moves;   /* vCPUs placed elsewhere than they are */
+	double moved;   /* CPUs squared: sum of their squared demands */
+};
+
+/*
+ * Set up planning for n vCPUs whose demand is known, from where they are.  Those with why
+ * VCPU_SETTLE or VCPU_FENCE must be given a bin; of the others, those in a bin may be moved
+ * if why is VCPU_STAYS; floating ones stay floating and count as load spread evenly.
+ * Works out bound and level.
+ */
+void place_begin(struct place *pl, const struct bin *bin, size_t nbins, const struct vcpu *vcpu,
+		 size_t n, void *work);
+size_t place_work_size(size_t n, size_t nbins);
+
+/*
+ * K(T): the fewest moves that bring every bin to at most T, counted by evicting largest
+ * first; vCPUs that must be given a bin count one each (Aggarwal, Motwani and Zhu, The load
+ * rebalancing problem, 2003).
+ */
+size_t place_fewest(const struct place *pl, double target);
+
+/* The placement as it is. */
+struct place_score place_now(struct place *pl);
+
+/*
+ * Plan toward a fullest bin of at most aim * bound and a spread of at most stop_points, with
+ * few moves, at most max_moves of them beyond the mandatory.  at[i], for each vCPU, is its
+ * bin then, or BIN_FLOATS.  Neither fullest nor squares is worse than now, mandatory moves
+ * apart.  O(n log n), deterministic.
+ */
+struct place_score place_plan(struct place *pl, double aim, double stop_points, size_t max_moves,
+			      int *at);
+
 /* policy/cpu.c */
 
 /*
@@ -241,22 +309,26 @@ enum mem_reason {
 	MEM_REASONS
 };
 
+#define PEAK_SECONDS 10
+
 /* What policy/need.c remembers of a guest.  All zero: nothing yet. */
 struct need_history {
 	bool seen;		/* it has been sampled */
-	bool reported;		/* its stats have changed at least once since it (re)booted */
-	bool was_reporting;	/* ... ever: it has, or had, a driver */
-	int64_t sample_ns;	/* when a fresh sample was last taken in */
-	int64_t change_ns;	/* when last_update_s last changed; 0: it never did */
-	int64_t boot_ns;	/* when boot_id last changed; 0: it did not */
-	uint64_t last_update_s, boot_id, swap_out_kib; /* as last seen */
-	double demand_kib;	/* the last demand believed */
-	double peak_kib[10];	/* D10: largest demand in each of the last ten seconds */
-	int64_t peak_s;		/* the second that peak_kib[peak_s % 10] stands for */
-	double working_kib;	/* W: up at once, down slowly */
-	double velocity;	/* KiB/s, up at once, halved every few seconds */
+	bool ever_reported;	/* its stats have changed at least once: it has a driver */
+	bool follows;		/* its MemTotal follows the balloon, offset_kib under actual */
+	bool swapping;		/* it swapped out between the last two samples */
+	double offset_kib;
+	int64_t boot_ns;	/* when it restarted; 0: it did not while we watched */
+	int64_t change_ns;	/* when last_update_s last changed since it booted; 0: not yet */
+	int64_t sample_ns;	/* when a sample was last believed since it booted; 0: not yet */
+	int64_t moved_ns;	/* when its balloon last moved or was told to; 0: not yet */
+	uint64_t last_update_s, boot_id, swap_out_kib, actual_kib; /* as last seen */
+	double demand_kib;	/* D of the last sample believed */
+	double peak_kib[PEAK_SECONDS]; /* largest D of each of the last seconds */
+	int64_t peak_s;		/* the latest second in peak_kib, at its remainder */
+	double working_kib;	/* W: follows D up at once and down slowly */
+	double velocity;	/* KiB/s at the last sample */
 	double swap_debt_kib;	/* what it swapped out lately, decaying */
-	unsigned idle_samples;	/* fresh samples in a row that held idle memory */
 };
 
 /* What policy/mem.c remembers of a guest.  All zero: nothing yet. */
@@ -421,6 +493,14 @@ void log_msg(enum log_priority priority, const char *fmt, ...)
 /* Logs "what: detail" when a condition becomes bad, and once more when it is over. */
 void log_change(bool *is_bad, bool bad, const char *what, const char *detail);
 
+/* ---- host: array.c ------------------------------------------------------------------- */
+
+/*
+ * Makes *array, which has room for *cap items of size bytes, hold want of them.  -1 and
+ * unchanged without memory.
+ */
+int array_reserve(void *array, size_t *cap, size_t want, size_t size);
+
 /* ---- host: proc.c, what the local kernel tells --------------------------------------- */
 
 /* A pCPU's counters since boot.  Both 0: it is not online. */
@@ -472,7 +552,8 @@ struct vcpu_sample {
 /* Everything one tick of the memory loop reads.  All zero before the first call. */
 struct guest_sample {
 	int64_t taken_ns;
-	unsigned epoch;
+	unsigned epoch;			/* changes with each new connection */
+	struct mem_host host;		/* total and available 0 where they could not be read */
 	struct guest *guest;		/* by UUID; identity and sample filled, the rest zero */
 	size_t n;
 	char (*name)[GUEST_NAME_LEN];
@@ -520,5 +601,8 @@ void mem_loop_free(struct mem_loop *loop);
  */
 int cpu_loop_tick(struct cpu_loop *loop);
 int mem_loop_tick(struct mem_loop *loop);
+
+/* How many ticks, evenly spaced, the memory loop wants in each of its intervals. */
+unsigned mem_loop_watches(double interval_s);
 
 #endif

@@ -26,7 +26,8 @@ static bool stderr_is_journal(void)
 	unsigned long long dev, ino;
 	struct stat st;
 
-	if (!stream || sscanf(stream, "%llu:%llu", &dev, &ino) != 2 || fstat(STDERR_FILENO, &st))
+	if (!stream || sscanf(stream, "%llu:%llu", &dev, &ino) != 2 ||
+	    fstat(STDERR_FILENO, &st))
 		return false;
 	return st.st_dev == dev && st.st_ino == ino;
 }
@@ -65,7 +66,8 @@ void log_msg(enum log_priority priority, const char *fmt, ...)
 	n = vsnprintf(line + used, sizeof(line) - used - 1, fmt, ap);
 	va_end(ap);
 	if (n > 0)
-		used += (size_t)n < sizeof(line) - used - 1 ? (size_t)n : sizeof(line) - used - 2;
+		used += (size_t)n < sizeof(line) - used - 1 ? (size_t)n
+							    : sizeof(line) - used - 2;
 	line[used++] = '\n';
 	if (write(STDERR_FILENO, line, used) < 0) {
 		/* there is nowhere left to say so */

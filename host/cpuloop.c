@@ -1,0 +1,353 @@
+/*
+ * cpuloop.c - one tick of the CPU loop: counters become fractions of real time, the policy
+ * turns them into targets, targets become pins.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmbal.h"
+
+#define NS_PER_S  1e9
+#define MASK_TEXT 64 /* bytes: a mask in a log line; a longer list is cut */
+
+struct cpu_loop {
+	struct virt *virt;
+	const struct options *opt;
+	struct vcpu_sample now, before; /* this tick's counters and the last one's */
+	struct cpu_host host;           /* what the policy sees and remembers */
+	struct cpu_report report;
+	struct vcpu *merged;             /* the next host.vcpu, while it is made */
+	const struct vcpu_count **count; /* host.vcpu[i] was counted here */
+	struct cpuset *allowed;          /* bins allowed by each of now.set as a fence */
+	void *work;                      /* the policy's scratch memory */
+	size_t vcpu_cap, merged_cap, count_cap, allowed_cap, bin_cap, work_cap;
+	enum cpu_why said; /* the host decision last logged */
+	bool said_any;
+};
+
+struct cpu_loop *cpu_loop_new(struct virt *virt, const struct options *opt)
+{
+	struct cpu_loop *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->virt = virt;
+	l->opt = opt;
+	return l;
+}
+
+void cpu_loop_free(struct cpu_loop *l)
+{
+	virt_vcpus_free(&l->now);
+	virt_vcpus_free(&l->before);
+	free(l->host.bin);
+	free(l->host.vcpu);
+	free(l->merged);
+	free(l->count);
+	free(l->allowed);
+	free(l->work);
+	free(l);
+}
+
+/* ---- from counters to what the policy sees ---- */
+
+/* A bin is one pCPU and has its number. */
+static int bins_reserve(struct cpu_loop *l)
+{
+	size_t want = l->now.npcpus, had = l->host.nbins;
+
+	if (want <= had)
+		return 0;
+	if (array_reserve(&l->host.bin, &l->bin_cap, want, sizeof(*l->host.bin)) < 0)
+		return -1;
+	memset(l->host.bin + had, 0, (want - had) * sizeof(*l->host.bin));
+	for (size_t i = had; i < want; i++)
+		l->host.bin[i].core = l->host.bin[i].cache = l->host.bin[i].node = -1;
+	l->host.nbins = want;
+	return 0;
+}
+
+static double pcpu_busy(const struct cpu_loop *l, unsigned i)
+{
+	uint64_t busy, idle;
+
+	if (i >= l->before.npcpus || !cpuset_has(&l->before.online, i))
+		return -1;
+	busy = l->now.pcpu[i].busy_ns - l->before.pcpu[i].busy_ns;
+	idle = l->now.pcpu[i].idle_ns - l->before.pcpu[i].idle_ns;
+	if (l->now.pcpu[i].busy_ns < l->before.pcpu[i].busy_ns ||
+	    l->now.pcpu[i].idle_ns < l->before.pcpu[i].idle_ns || busy + idle == 0)
+		return -1;
+	return (double)busy / (double)(busy + idle);
+}
+
+static void bins_fill(struct cpu_loop *l)
+{
+	for (unsigned i = 0; i < l->host.nbins; i++) {
+		bool online = i < l->now.npcpus && cpuset_has(&l->now.online, i);
+
+		l->host.bin[i].capacity = online ? 1 : 0;
+		l->host.bin[i].busy = online ? pcpu_busy(l, i) : -1;
+	}
+}
+
+static int allowed_fill(struct cpu_loop *l)
+{
+	if (array_reserve(&l->allowed, &l->allowed_cap, l->now.nsets, sizeof(*l->allowed)) < 0)
+		return -1;
+	for (size_t i = 0; i < l->now.nsets; i++)
+		for (size_t w = 0; w < PCPU_MAX / 64; w++)
+			l->allowed[i].bits[w] = l->now.set[i].bits[w] & l->now.online.bits[w];
+	return 0;
+}
+
+static size_t set_size(const struct cpuset *s)
+{
+	size_t n = 0;
+
+	for (size_t w = 0; w < PCPU_MAX / 64; w++)
+		n += (size_t)__builtin_popcountll(s->bits[w]);
+	return n;
+}
+
+static int set_first(const struct cpuset *s)
+{
+	for (size_t w = 0; w < PCPU_MAX / 64; w++)
+		if (s->bits[w])
+			return (int)(w * 64) + __builtin_ctzll(s->bits[w]);
+	return -1;
+}
+
+static int mask_bin(const struct cpu_loop *l, unsigned mask)
+{
+	const struct cpuset *s = &l->allowed[mask];
+
+	switch (set_size(s)) {
+	case 0: return BIN_ASTRAY;
+	case 1: return set_first(s);
+	default: return BIN_FLOATS;
+	}
+}
+
+static int count_order(const struct vcpu_count *a, const unsigned char *uuid, unsigned number)
+{
+	int order = memcmp(a->uuid, uuid, UUID_LEN);
+
+	return order ? order : (a->number > number) - (a->number < number);
+}
+
+/* Counters that went backwards are those of another run of the guest: no sample. */
+static void vcpu_measure(struct vcpu *v, const struct vcpu_count *c, const struct vcpu_count *b,
+			 double elapsed_ns)
+{
+	v->sampled = b && b->boot_id == c->boot_id && c->run_ns >= b->run_ns;
+	if (!v->sampled)
+		return;
+	v->run = (double)(c->run_ns - b->run_ns) / elapsed_ns;
+	v->wait = -1;
+	if (c->wait_ns != UINT64_MAX && b->wait_ns != UINT64_MAX && c->wait_ns >= b->wait_ns)
+		v->wait = (double)(c->wait_ns - b->wait_ns) / elapsed_ns;
+}
+
+static void vcpu_identify(struct cpu_loop *l, struct vcpu *v, const struct vcpu_count *c)
+{
+	memcpy(v->uuid, c->uuid, UUID_LEN);
+	v->number = c->number;
+	v->guest = l->now.name[c->name];
+	v->allowed = &l->allowed[c->fence];
+	v->bin = mask_bin(l, c->mask);
+	v->stuck = c->blocked;
+}
+
+/* The last tick's vCPU with this identity, or NULL; *at walks the sorted array once. */
+static const struct vcpu *vcpu_known(const struct cpu_loop *l, const struct vcpu_count *c,
+				     size_t *at)
+{
+	const struct vcpu *old = l->host.vcpu;
+
+	while (*at < l->host.n && count_order(c, old[*at].uuid, old[*at].number) > 0)
+		(*at)++;
+	if (*at < l->host.n && count_order(c, old[*at].uuid, old[*at].number) == 0)
+		return &old[*at];
+	return NULL;
+}
+
+static const struct vcpu_count *count_before(const struct cpu_loop *l,
+					     const struct vcpu_count *c, size_t *at)
+{
+	const struct vcpu_sample *b = &l->before;
+
+	while (*at < b->n && count_order(&b->vcpu[*at], c->uuid, c->number) < 0)
+		(*at)++;
+	if (*at < b->n && count_order(&b->vcpu[*at], c->uuid, c->number) == 0)
+		return &b->vcpu[*at];
+	return NULL;
+}
+
+/*
+ * Lines up this sample with the last one and with the policy's history: all are sorted alike.
+ * A vCPU whose fence has no pCPU online is nobody's to place; its load counts as other load.
+ */
+static void vcpus_merge(struct cpu_loop *l, double elapsed_ns)
+{
+	size_t known = 0, counted = 0, matched = 0, n = 0;
+
+	for (size_t i = 0; i < l->now.n; i++) {
+		const struct vcpu_count *c = &l->now.vcpu[i];
+		const struct vcpu_count *b = count_before(l, c, &counted);
+		const struct vcpu *old = vcpu_known(l, c, &known);
+		struct vcpu *v = &l->merged[n];
+
+		matched += b != NULL;
+		if (set_size(&l->allowed[c->fence]) == 0)
+			continue;
+		memset(v, 0, sizeof(*v));
+		if (old)
+			*v = *old;
+		vcpu_identify(l, v, c);
+		vcpu_measure(v, c, b, elapsed_ns);
+		l->count[n++] = c;
+	}
+	l->host.churned = matched != l->now.n || matched != l->before.n;
+	l->host.n = n;
+}
+
+static int vcpus_reserve(struct cpu_loop *l)
+{
+	size_t work = cpu_work_size(l->now.n, l->host.nbins);
+
+	if (array_reserve(&l->merged, &l->merged_cap, l->now.n + 1, sizeof(*l->merged)) < 0 ||
+	    array_reserve(&l->count, &l->count_cap, l->now.n + 1, sizeof(*l->count)) < 0)
+		return -1;
+	return array_reserve(&l->work, &l->work_cap, work, 1);
+}
+
+static int sample_take_in(struct cpu_loop *l)
+{
+	double elapsed_ns = (double)(l->now.taken_ns - l->before.taken_ns);
+	struct vcpu *old;
+	size_t cap;
+
+	if (bins_reserve(l) < 0 || allowed_fill(l) < 0 || vcpus_reserve(l) < 0)
+		return -1;
+	bins_fill(l);
+	vcpus_merge(l, elapsed_ns);
+	l->host.elapsed_s = elapsed_ns / NS_PER_S;
+	old = l->host.vcpu;
+	cap = l->vcpu_cap;
+	l->host.vcpu = l->merged;
+	l->vcpu_cap = l->merged_cap;
+	l->merged = old;
+	l->merged_cap = cap;
+	return 0;
+}
+
+/* ---- report ---- */
+
+/* "0-3,8": the pCPUs of a mask; cut with "..." where it is too long. */
+static const char *mask_text(const struct cpuset *s, char *text)
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (unsigned i = 0; i < PCPU_MAX && used < MASK_TEXT - 16; i++) {
+		unsigned last = i;
+
+		if (!cpuset_has(s, i))
+			continue;
+		while (last + 1 < PCPU_MAX && cpuset_has(s, last + 1))
+			last++;
+		used += (size_t)snprintf(text + used, MASK_TEXT - used, "%s%u", used ? "," : "",
+					 i);
+		if (last > i)
+			used += (size_t)snprintf(text + used, MASK_TEXT - used, "-%u", last);
+		i = last;
+	}
+	if (used >= MASK_TEXT - 16)
+		snprintf(text + used, MASK_TEXT - used, ",...");
+	return text;
+}
+
+static void say_vcpu(struct cpu_loop *l, const struct vcpu *v, const struct vcpu_count *c,
+		     const char *verb)
+{
+	char from[MASK_TEXT];
+
+	log_msg(LOG_PRIO_INFO,
+		"cpu: %s %s/%u from %s to %d: %s: run %.2f, wait %.2f, demand %.2f CPU", verb,
+		v->guest, v->number, mask_text(&l->now.set[c->mask], from), v->target,
+		vcpu_why_name(v->why), v->run, v->wait < 0 ? 0 : v->wait, v->demand);
+}
+
+static void say_stay(struct cpu_loop *l, const struct vcpu *v, const struct vcpu_count *c)
+{
+	char at[MASK_TEXT];
+
+	log_msg(l->opt->dry_run ? LOG_PRIO_INFO : LOG_PRIO_DEBUG,
+		"cpu: leave %s/%u on %s: %s: run %.2f, wait %.2f, demand %.2f CPU", v->guest,
+		v->number, mask_text(&l->now.set[c->mask], at), vcpu_why_name(v->why), v->run,
+		v->wait < 0 ? 0 : v->wait, v->demand);
+}
+
+/* One line for the host: when it acts, when its reason changes, and always under -n or -v. */
+static void say_host(struct cpu_loop *l)
+{
+	const struct cpu_report *r = &l->report;
+	bool news = !l->said_any || l->said != r->why || r->moves > 0;
+
+	log_msg(news || l->opt->dry_run ? LOG_PRIO_INFO : LOG_PRIO_DEBUG,
+		"cpu: %s: spread %.1f -> %.1f points, fullest pCPU %.2f -> %.2f (bound %.2f), "
+		"%zu pins (at least %zu), noise %.3f, wait %u intervals",
+		cpu_why_name(r->why), r->spread, r->spread_after, r->fullest, r->fullest_after,
+		r->bound, r->moves, r->fewest, r->noise, r->wait);
+	l->said = r->why;
+	l->said_any = true;
+}
+
+/* ---- act ---- */
+
+static void vcpu_act(struct cpu_loop *l, const struct vcpu *v, const struct vcpu_count *c)
+{
+	struct cpuset mask = { { 0 } };
+
+	if (v->target == v->bin) {
+		say_stay(l, v, c);
+		return;
+	}
+	cpuset_add(&mask, (unsigned)v->target);
+	if (l->opt->dry_run)
+		say_vcpu(l, v, c, "would pin");
+	else if (virt_pin(l->virt, v->uuid, v->number, &mask) == VIRT_DONE)
+		say_vcpu(l, v, c, "pin");
+	else
+		log_msg(LOG_PRIO_DEBUG, "cpu: %s/%u was not pinned", v->guest, v->number);
+}
+
+static void act(struct cpu_loop *l)
+{
+	say_host(l);
+	for (size_t i = 0; i < l->host.n; i++)
+		vcpu_act(l, &l->host.vcpu[i], l->count[i]);
+}
+
+int cpu_loop_tick(struct cpu_loop *l)
+{
+	struct vcpu_sample spare = l->before;
+
+	l->before = l->now;
+	l->now = spare;
+	if (virt_vcpus(l->virt, &l->now) < 0) {
+		l->now.epoch = 0;
+		return -1;
+	}
+	if (l->before.epoch != l->now.epoch || l->now.taken_ns <= l->before.taken_ns)
+		return 0;
+	if (sample_take_in(l) < 0) {
+		log_msg(LOG_PRIO_ERR, "cpu: out of memory: this interval is skipped");
+		return -1;
+	}
+	cpu_decide(&l->host, &cpu_limits_default, l->work, &l->report);
+	act(l);
+	return l->report.why != CPU_PERSIST;
+}

@@ -1,0 +1,201 @@
+/*
+ * memloop.c - one tick of the memory loop: the guests' figures go to the policy, its commands
+ * to the balloons.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmbal.h"
+
+#define WATCH_S       1.0 /* a tick each second: a rescue cannot wait for a decision */
+#define GUEST_MIN_KIB (64ULL << 10) /* no Linux guest lives on less, whatever it reports */
+#define KIB_PER_MIB   1024
+
+struct mem_loop {
+	struct virt *virt;
+	const struct options *opt;
+	struct guest_sample now;
+	struct guest *guest;  /* the policy's view, by UUID */
+	struct guest *merged; /* the next one, while it is made */
+	size_t n, guest_cap, merged_cap;
+	struct mem_conf conf;
+	struct mem_state state;
+	struct mem_report report;
+	unsigned ticks; /* since the last decision */
+	bool said_any;
+	enum mem_host_state said; /* the host state last logged */
+};
+
+unsigned mem_loop_watches(double interval_s)
+{
+	return (unsigned)fmax(1, ceil(interval_s / WATCH_S));
+}
+
+struct mem_loop *mem_loop_new(struct virt *virt, const struct options *opt)
+{
+	struct mem_loop *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->virt = virt;
+	l->opt = opt;
+	l->conf.interval_s = opt->mem_interval_s;
+	l->conf.overcommit = 1;
+	return l;
+}
+
+void mem_loop_free(struct mem_loop *l)
+{
+	virt_guests_free(&l->now);
+	free(l->guest);
+	free(l->merged);
+	free(l);
+}
+
+/* ---- from figures to what the policy sees ---- */
+
+/* The policy's memory of a guest goes on; what libvirt told now replaces the rest. */
+static void guest_carry(struct guest *g, const struct guest *old)
+{
+	g->need = old->need;
+	g->mem = old->mem;
+	g->target_kib = old->target_kib;
+}
+
+static int guests_merge(struct mem_loop *l)
+{
+	struct guest *old = l->guest;
+	size_t cap = l->guest_cap, at = 0;
+
+	if (array_reserve(&l->merged, &l->merged_cap, l->now.n + 1, sizeof(*l->merged)) < 0)
+		return -1;
+	for (size_t i = 0; i < l->now.n; i++) {
+		struct guest *g = &l->merged[i];
+
+		*g = l->now.guest[i];
+		g->min_kib = g->max_kib < GUEST_MIN_KIB ? g->max_kib : GUEST_MIN_KIB;
+		while (at < l->n && memcmp(old[at].uuid, g->uuid, UUID_LEN) < 0)
+			at++;
+		if (at < l->n && memcmp(old[at].uuid, g->uuid, UUID_LEN) == 0)
+			guest_carry(g, &old[at]);
+	}
+	l->guest = l->merged;
+	l->guest_cap = l->merged_cap;
+	l->n = l->now.n;
+	l->merged = old;
+	l->merged_cap = cap;
+	return 0;
+}
+
+/*
+ * With --host-memory the guests have that much between them: what they have not taken of it
+ * is available, if the machine has it too.
+ */
+static void host_limit(struct mem_host *host, uint64_t limit_kib, const struct guest *g,
+		       size_t n)
+{
+	uint64_t held = 0;
+
+	if (!limit_kib || !host->total_kib)
+		return;
+	for (size_t i = 0; i < n; i++)
+		held += g[i].rss_kib ? g[i].rss_kib : g[i].actual_kib;
+	if (host->total_kib > limit_kib)
+		host->total_kib = limit_kib;
+	if (held >= limit_kib)
+		host->available_kib = 1; /* nothing, but known: 0 would mean unread */
+	else if (host->available_kib > limit_kib - held)
+		host->available_kib = limit_kib - held;
+}
+
+/* ---- report ---- */
+
+static unsigned long long mib(uint64_t kib)
+{
+	return kib / KIB_PER_MIB;
+}
+
+/* What is done with a guest, from what to what, and the figures that decided it. */
+static void say_guest(const struct guest *g, const char *verb, enum log_priority priority)
+{
+	log_msg(priority,
+		"mem: %s %s %llu -> %llu MiB: %s: uses %llu, free %llu, growing %.1f MiB/s, "
+		"floor %llu, need %llu, share %llu MiB",
+		verb, g->name, mib(g->actual_kib),
+		mib(g->command_kib ? g->command_kib : g->actual_kib),
+		mem_reason_name(g->reason), mib(g->demand_kib), mib(g->free_kib),
+		g->velocity / KIB_PER_MIB, mib(g->floor_kib), mib(g->wanted_kib),
+		mib(g->share_kib));
+}
+
+static enum log_priority say_host_priority(const struct mem_loop *l, bool decide)
+{
+	const struct mem_report *r = &l->report;
+	bool changed = !l->said_any || l->said != r->state;
+
+	if (changed && r->state == HOST_CRITICAL)
+		return LOG_PRIO_ERR;
+	if (changed || r->grows || r->shrinks || (l->opt->dry_run && decide))
+		return LOG_PRIO_INFO;
+	return LOG_PRIO_DEBUG;
+}
+
+/* One line for the host: when it acts, when its state changes, and always under -n or -v. */
+static void say_host(struct mem_loop *l, bool decide)
+{
+	const struct mem_report *r = &l->report;
+
+	if (!r->known)
+		return;
+	log_msg(say_host_priority(l, decide),
+		"mem: host %s: available %llu, reserve %llu, outstanding %llu, spare %lld, "
+		"shortfall %llu MiB; guests hold %llu, use %llu MiB; %u grow, %u shrink",
+		mem_host_state_name(r->state), mib(r->available_kib), mib(r->reserve_kib),
+		mib(r->outstanding_kib), (long long)r->spare_kib / KIB_PER_MIB,
+		mib(r->shortfall_kib), mib(r->held_kib), mib(r->demand_kib), r->grows,
+		r->shrinks);
+	l->said = r->state;
+	l->said_any = true;
+}
+
+/* ---- act ---- */
+
+static void guest_act(struct mem_loop *l, struct guest *g, bool decide)
+{
+	bool grow = g->command_kib > g->actual_kib;
+
+	if (!g->command_kib) {
+		say_guest(g, "leave",
+			  l->opt->dry_run && decide ? LOG_PRIO_INFO : LOG_PRIO_DEBUG);
+	} else if (l->opt->dry_run) {
+		say_guest(g, grow ? "would grow" : "would shrink", LOG_PRIO_INFO);
+	} else if (virt_set_memory(l->virt, g->uuid, g->command_kib) == VIRT_DONE) {
+		say_guest(g, grow ? "grow" : "shrink", LOG_PRIO_INFO);
+		mem_applied(g, proc_now_ns());
+	} else {
+		say_guest(g, "could not change", LOG_PRIO_DEBUG);
+		mem_refused(g, proc_now_ns());
+	}
+}
+
+int mem_loop_tick(struct mem_loop *l)
+{
+	bool decide = ++l->ticks >= mem_loop_watches(l->opt->mem_interval_s);
+
+	if (decide)
+		l->ticks = 0;
+	if (virt_guests(l->virt, &l->now) < 0)
+		return -1;
+	if (guests_merge(l) < 0) {
+		log_msg(LOG_PRIO_ERR, "mem: out of memory: this tick is skipped");
+		return -1;
+	}
+	host_limit(&l->now.host, l->opt->host_memory_kib, l->guest, l->n);
+	mem_decide(&l->state, &l->conf, &l->now.host, l->guest, l->n, l->now.taken_ns, decide,
+		   &l->report);
+	say_host(l, decide);
+	for (size_t i = 0; i < l->n; i++)
+		guest_act(l, &l->guest[i], decide);
+	return decide && l->report.known;
+}

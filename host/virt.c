@@ -1,0 +1,618 @@
+/*
+ * virt.c - the connection to libvirt, what is known of each guest, and commands to them.
+ *
+ * What a bulk read does not tell (masks, the fence of the persistent definition, whether
+ * balloon statistics are on) is asked once per domain and again after an event.
+ */
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/virt.h"
+
+#define NS_PER_S         1000000000LL
+#define RETRY_NS         (1 * NS_PER_S) /* between attempts to connect */
+#define KEEPALIVE_S      5              /* a silent libvirtd is dead after 5 * (3 + 1) s */
+#define KEEPALIVE_COUNT  3
+#define WAKE_MS          200              /* how late the event thread may see its end */
+#define BACKOFF_FIRST_NS (5 * NS_PER_S)   /* after a domain refused or timed out */
+#define BACKOFF_LAST_NS  (320 * NS_PER_S) /* doubled up to this */
+#define STATS_PERIOD_S   1                /* the memory loop watches each second */
+
+static void quiet(void *opaque, virErrorPtr err)
+{
+	(void)opaque;
+	(void)err;
+}
+
+/* ---- events: notes taken by the event thread, read before the next sample ---- */
+
+static void event_note(struct virt *v, virDomainPtr dom, enum event_kind kind)
+{
+	pthread_mutex_lock(&v->event_lock);
+	if (v->nevents < EVENTS_MAX) {
+		virDomainGetUUID(dom, v->event[v->nevents].uuid);
+		v->event[v->nevents].kind = kind;
+	}
+	if (v->nevents <= EVENTS_MAX)
+		v->nevents++;
+	pthread_mutex_unlock(&v->event_lock);
+}
+
+static void on_tunable(virConnectPtr conn, virDomainPtr dom, virTypedParameterPtr params,
+		       int nparams, void *opaque)
+{
+	(void)conn;
+	for (int i = 0; i < nparams; i++) {
+		if (strncmp(params[i].field, "cputune.vcpupin", strlen("cputune.vcpupin")))
+			continue;
+		event_note(opaque, dom, EVENT_PINS);
+		return;
+	}
+}
+
+static void on_reboot(virConnectPtr conn, virDomainPtr dom, void *opaque)
+{
+	(void)conn;
+	event_note(opaque, dom, EVENT_REBOOT);
+}
+
+static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int detail,
+			void *opaque)
+{
+	(void)conn;
+	(void)detail;
+	if (event == VIR_DOMAIN_EVENT_DEFINED || event == VIR_DOMAIN_EVENT_UNDEFINED)
+		event_note(opaque, dom, EVENT_PINS);
+	return 0;
+}
+
+static void events_register(struct virt *v)
+{
+	v->callback[0] = virConnectDomainEventRegisterAny(
+		v->conn, NULL, VIR_DOMAIN_EVENT_ID_TUNABLE,
+		VIR_DOMAIN_EVENT_CALLBACK(on_tunable), v, NULL);
+	v->callback[1] =
+		virConnectDomainEventRegisterAny(v->conn, NULL, VIR_DOMAIN_EVENT_ID_REBOOT,
+						 VIR_DOMAIN_EVENT_CALLBACK(on_reboot), v, NULL);
+	v->callback[2] = virConnectDomainEventRegisterAny(
+		v->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+		VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), v, NULL);
+	for (int i = 0; i < 3; i++)
+		if (v->callback[i] < 0)
+			log_msg(LOG_PRIO_WARNING,
+				"libvirt: no events: changes others make are seen late (%s)",
+				virGetLastErrorMessage());
+}
+
+static void on_wake(int timer, void *opaque)
+{
+	(void)timer;
+	(void)opaque;
+}
+
+static bool event_stop(struct virt *v)
+{
+	bool stop;
+
+	pthread_mutex_lock(&v->event_lock);
+	stop = v->stop;
+	pthread_mutex_unlock(&v->event_lock);
+	return stop;
+}
+
+static void *event_run(void *arg)
+{
+	while (!event_stop(arg))
+		virEventRunDefaultImpl();
+	return NULL;
+}
+
+/* ---- the connection ---- */
+
+/* Forgets what another connection, or another daemon, may tell differently. */
+static void domain_detach(struct domain *d)
+{
+	if (d->ref)
+		virDomainFree(d->ref);
+	d->ref = NULL;
+	d->pins_known = d->period_known = d->refused = false;
+	d->blocked_until_ns = d->backoff_ns = 0;
+}
+
+static void domain_drop(struct domain *d)
+{
+	domain_detach(d);
+	free(d->mask);
+	free(d->fence);
+}
+
+static void virt_close(struct virt *v)
+{
+	int left;
+
+	if (!v->conn)
+		return;
+	for (size_t i = 0; i < v->ndom; i++)
+		domain_detach(&v->dom[i]);
+	v->nsets = 0;
+	for (int i = 0; i < 3; i++)
+		if (v->callback[i] >= 0)
+			virConnectDomainEventDeregisterAny(v->conn, v->callback[i]);
+	left = virConnectClose(v->conn);
+	if (left > 0)
+		v->leaked += left;
+	v->conn = NULL;
+}
+
+/*
+ * The host is this machine when the URI names no server: "driver[+transport]://[server]/path".
+ * The answer decides whose /proc is read.
+ */
+static bool uri_is_local(virConnectPtr conn)
+{
+	char *uri = virConnectGetURI(conn);
+	char *server = uri ? strstr(uri, "://") : NULL;
+	bool local = server && server[3] == '/';
+
+	free(uri);
+	return local;
+}
+
+static int node_maplen(struct virt *v)
+{
+	int ncpus = virNodeGetCPUMap(v->conn, NULL, NULL, 0);
+
+	if (ncpus <= 0)
+		return -1;
+	v->maplen = VIR_CPU_MAPLEN(ncpus < PCPU_MAX ? ncpus : PCPU_MAX);
+	return 0;
+}
+
+int virt_connected(struct virt *v)
+{
+	if (v->conn)
+		return 0;
+	if (proc_now_ns() < v->retry_ns)
+		return -1;
+	v->conn = v->opt->dry_run ? virConnectOpenReadOnly(v->opt->uri)
+				  : virConnectOpen(v->opt->uri);
+	v->retry_ns = proc_now_ns() + RETRY_NS;
+	if (!v->conn) {
+		log_change(&v->down, true, v->opt->uri, virGetLastErrorMessage());
+		return -1;
+	}
+	v->callback[0] = v->callback[1] = v->callback[2] = -1;
+	if (node_maplen(v) < 0) {
+		log_change(&v->down, true, v->opt->uri, virGetLastErrorMessage());
+		virt_close(v);
+		return -1;
+	}
+	virConnectSetKeepAlive(v->conn, KEEPALIVE_S, KEEPALIVE_COUNT);
+	v->local = uri_is_local(v->conn);
+	v->epoch++;
+	events_register(v);
+	v->down = false;
+	log_msg(LOG_PRIO_NOTICE, "connected to %s%s", v->opt->uri,
+		v->opt->dry_run ? ", read-only" : "");
+	return 0;
+}
+
+/* After a failed call: says so once, and drops the connection if that is what failed. */
+void virt_check(struct virt *v, bool *said, const char *what)
+{
+	const char *message = virGetLastErrorMessage();
+
+	if (virConnectIsAlive(v->conn) == 1) {
+		log_change(said, true, what, message);
+		return;
+	}
+	log_change(&v->down, true, v->opt->uri, message);
+	virt_close(v);
+}
+
+static int event_thread_start(struct virt *v)
+{
+	v->wake_timer = virEventAddTimeout(WAKE_MS, on_wake, v, NULL);
+	if (v->wake_timer < 0)
+		return -1;
+	if (pthread_create(&v->event_thread, NULL, event_run, v) == 0)
+		return 0;
+	virEventRemoveTimeout(v->wake_timer);
+	return -1;
+}
+
+struct virt *virt_new(const struct options *opt)
+{
+	struct virt *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return NULL;
+	v->opt = opt;
+	pthread_mutex_init(&v->lock, NULL);
+	pthread_mutex_init(&v->event_lock, NULL);
+	virSetErrorFunc(NULL, quiet);
+	if (virInitialize() == 0 && virEventRegisterDefaultImpl() == 0 &&
+	    event_thread_start(v) == 0)
+		return v;
+	free(v);
+	return NULL;
+}
+
+int virt_free(struct virt *v)
+{
+	int leaked;
+
+	virt_close(v);
+	pthread_mutex_lock(&v->event_lock);
+	v->stop = true;
+	pthread_mutex_unlock(&v->event_lock);
+	pthread_join(v->event_thread, NULL);
+	virEventRemoveTimeout(v->wake_timer);
+	pthread_mutex_destroy(&v->lock);
+	pthread_mutex_destroy(&v->event_lock);
+	leaked = v->leaked;
+	for (size_t i = 0; i < v->ndom; i++)
+		domain_drop(&v->dom[i]);
+	free(v->dom);
+	free(v->set);
+	free(v);
+	return leaked;
+}
+
+/* ---- the guests we know ---- */
+
+/* Where uuid stands among the first n domains, or should. */
+static size_t domain_place(const struct virt *v, const unsigned char *uuid, size_t n,
+			   bool *found)
+{
+	size_t low = 0, high = n;
+
+	*found = false;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int order = memcmp(v->dom[mid].uuid, uuid, UUID_LEN);
+
+		if (order == 0)
+			*found = true;
+		if (order < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+struct domain *domain_find(struct virt *v, const unsigned char *uuid)
+{
+	bool found;
+	size_t i = domain_place(v, uuid, v->ndom, &found);
+
+	return found ? &v->dom[i] : NULL;
+}
+
+static int by_uuid(const void *a, const void *b)
+{
+	return memcmp(((const struct domain *)a)->uuid, ((const struct domain *)b)->uuid,
+		      UUID_LEN);
+}
+
+/*
+ * A known domain was seen again.  After a restart its counters, masks and statistics period
+ * are those of another run; after a reconnect only our reference is new.
+ */
+static void domain_seen(struct domain *d, virDomainPtr ref)
+{
+	bool restarted = d->id != virDomainGetID(ref);
+
+	d->present = true;
+	if (d->ref && !restarted)
+		return;
+	domain_detach(d);
+	virDomainRef(ref);
+	d->ref = ref;
+	d->id = virDomainGetID(ref);
+	d->boot_id += restarted;
+}
+
+static void domain_add(struct virt *v, virDomainPtr ref, const unsigned char *uuid)
+{
+	struct domain *d = &v->dom[v->ndom++];
+
+	memset(d, 0, sizeof(*d));
+	memcpy(d->uuid, uuid, UUID_LEN);
+	virDomainRef(ref);
+	d->ref = ref;
+	d->id = virDomainGetID(ref);
+	d->present = true;
+	snprintf(d->name, sizeof(d->name), "%s", virDomainGetName(ref));
+	d->managed = fnmatch(v->opt->guests, virDomainGetName(ref), 0) == 0;
+}
+
+static void domains_forget_absent(struct virt *v)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < v->ndom; i++) {
+		if (v->dom[i].present)
+			v->dom[kept++] = v->dom[i];
+		else
+			domain_drop(&v->dom[i]);
+	}
+	v->ndom = kept;
+}
+
+static void events_apply(struct virt *v)
+{
+	struct event event[EVENTS_MAX];
+	size_t n;
+
+	pthread_mutex_lock(&v->event_lock);
+	n = v->nevents;
+	memcpy(event, v->event, sizeof(event));
+	v->nevents = 0;
+	pthread_mutex_unlock(&v->event_lock);
+	for (size_t i = 0; n > EVENTS_MAX && i < v->ndom; i++)
+		v->dom[i].pins_known = false;
+	for (size_t i = 0; i < n && i < EVENTS_MAX; i++) {
+		struct domain *d = domain_find(v, event[i].uuid);
+
+		if (d && event[i].kind == EVENT_PINS)
+			d->pins_known = false;
+		if (d && event[i].kind == EVENT_REBOOT)
+			d->boot_id++;
+	}
+}
+
+/* Masks nobody holds any more are forgotten by asking all domains anew, once in a long while.
+ */
+static void sets_compact(struct virt *v)
+{
+	size_t used = 64;
+
+	for (size_t i = 0; i < v->ndom; i++)
+		used += 2 * (size_t)v->dom[i].npins;
+	if (v->nsets <= used)
+		return;
+	v->nsets = 0;
+	for (size_t i = 0; i < v->ndom; i++)
+		v->dom[i].pins_known = false;
+}
+
+/* Makes the table agree with a bulk read. */
+int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n)
+{
+	size_t known = v->ndom;
+
+	if (array_reserve(&v->dom, &v->dom_cap, known + (size_t)n, sizeof(*v->dom)) < 0)
+		return -1;
+	for (size_t i = 0; i < known; i++)
+		v->dom[i].present = false;
+	for (int i = 0; i < n; i++) {
+		unsigned char uuid[UUID_LEN];
+		bool found;
+		size_t at;
+
+		virDomainGetUUID(records[i]->dom, uuid);
+		at = domain_place(v, uuid, known, &found);
+		if (!found)
+			domain_add(v, records[i]->dom, uuid);
+		else
+			domain_seen(&v->dom[at], records[i]->dom);
+	}
+	domains_forget_absent(v);
+	qsort(v->dom, v->ndom, sizeof(*v->dom), by_uuid);
+	events_apply(v);
+	sets_compact(v);
+	return 0;
+}
+
+/* ---- learnt once: masks, fence, statistics period ---- */
+
+/* The index of a libvirt CPU map among the distinct ones, or -1 without memory. */
+static int set_intern(struct virt *v, const unsigned char *map)
+{
+	struct cpuset s = { { 0 } };
+
+	for (int i = 0; i < v->maplen * 8 && i < PCPU_MAX; i++)
+		if (VIR_CPU_USED(map, i))
+			cpuset_add(&s, (unsigned)i);
+	for (size_t i = 0; i < v->nsets; i++)
+		if (memcmp(&v->set[i], &s, sizeof(s)) == 0)
+			return (int)i;
+	if (array_reserve(&v->set, &v->set_cap, v->nsets + 1, sizeof(s)) < 0)
+		return -1;
+	v->set[v->nsets] = s;
+	return (int)v->nsets++;
+}
+
+static int pins_intern(struct virt *v, const unsigned char *maps, int n, unsigned *out)
+{
+	for (int i = 0; i < n; i++) {
+		int s = set_intern(v, VIR_GET_CPUMAP(maps, v->maplen, i));
+
+		if (s < 0)
+			return -1;
+		out[i] = (unsigned)s;
+	}
+	return 0;
+}
+
+static int pins_allocate(struct domain *d, unsigned nvcpus)
+{
+	unsigned *mask = calloc(nvcpus, sizeof(*mask));
+	unsigned *fence = calloc(nvcpus, sizeof(*fence));
+
+	if (!mask || !fence) {
+		free(mask);
+		free(fence);
+		return -1;
+	}
+	free(d->mask);
+	free(d->fence);
+	d->mask = mask;
+	d->fence = fence;
+	d->npins = nvcpus;
+	return 0;
+}
+
+/*
+ * The live masks are ours to change; those of the persistent definition are the
+ * administrator's fence.  A transient domain has none, which libvirt tells by an error: then
+ * every pCPU is allowed.
+ */
+void domain_learn_pins(struct virt *v, struct domain *d, unsigned nvcpus)
+{
+	unsigned char *maps = calloc(nvcpus, (size_t)v->maplen);
+	int n;
+
+	d->pins_known = false;
+	if (!maps || pins_allocate(d, nvcpus) < 0)
+		goto out;
+	n = virDomainGetVcpuPinInfo(d->ref, (int)nvcpus, maps, v->maplen,
+				    VIR_DOMAIN_AFFECT_LIVE);
+	if (n < (int)nvcpus || pins_intern(v, maps, n, d->mask) < 0)
+		goto out;
+	n = virDomainGetVcpuPinInfo(d->ref, (int)nvcpus, maps, v->maplen,
+				    VIR_DOMAIN_AFFECT_CONFIG);
+	if (n < 0 && virGetLastErrorCode() != VIR_ERR_OPERATION_INVALID)
+		goto out;
+	if (n < (int)nvcpus)
+		memset(maps, 0xff, nvcpus * (size_t)v->maplen);
+	d->pins_known = pins_intern(v, maps, (int)nvcpus, d->fence) == 0;
+out:
+	free(maps);
+}
+
+/* A refusal blocks the domain, longer each time. */
+static void domain_block(struct domain *d)
+{
+	d->backoff_ns = d->backoff_ns ? d->backoff_ns * 2 : BACKOFF_FIRST_NS;
+	if (d->backoff_ns > BACKOFF_LAST_NS)
+		d->backoff_ns = BACKOFF_LAST_NS;
+	d->blocked_until_ns = proc_now_ns() + d->backoff_ns;
+}
+
+/* A call that changes a domain waits up to 30 s for a job that holds it: so ask first. */
+static enum virt_result domain_ready(struct domain *d)
+{
+	virDomainControlInfo info;
+
+	if (proc_now_ns() < d->blocked_until_ns)
+		return VIRT_BUSY;
+	if (virDomainGetControlInfo(d->ref, &info, 0) < 0)
+		return virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID ||
+				       virGetLastErrorCode() == VIR_ERR_NO_DOMAIN
+			       ? VIRT_GONE
+			       : VIRT_FAILED;
+	if (info.state == VIR_DOMAIN_CONTROL_OK)
+		return VIRT_DONE;
+	domain_block(d);
+	return VIRT_BUSY;
+}
+
+void domain_learn_period(struct virt *v, struct domain *d)
+{
+	if (v->opt->dry_run || domain_ready(d) != VIRT_DONE)
+		return;
+	d->period_known = true;
+	if (virDomainSetMemoryStatsPeriod(d->ref, STATS_PERIOD_S, VIR_DOMAIN_AFFECT_LIVE) < 0)
+		log_msg(LOG_PRIO_INFO, "%s: balloon statistics cannot be turned on: %s",
+			d->name, virGetLastErrorMessage());
+}
+
+/* ---- commands ---- */
+
+static enum virt_result command_failed(struct virt *v, struct domain *d, const char *what)
+{
+	int code = virGetLastErrorCode();
+	const char *message = virGetLastErrorMessage();
+
+	if (code == VIR_ERR_NO_DOMAIN)
+		return VIRT_GONE;
+	domain_block(d);
+	if (code == VIR_ERR_OPERATION_TIMEOUT)
+		return VIRT_BUSY;
+	if (!d->refused)
+		log_msg(LOG_PRIO_WARNING, "%s: %s: %s", d->name, what, message);
+	d->refused = true;
+	if (virConnectIsAlive(v->conn) != 1)
+		virt_check(v, &v->bulk_bad, what);
+	return VIRT_FAILED;
+}
+
+static void set_to_map(const struct virt *v, const struct cpuset *set, unsigned char *map)
+{
+	memset(map, 0, (size_t)v->maplen);
+	for (int i = 0; i < v->maplen * 8; i++)
+		if (cpuset_has(set, (unsigned)i))
+			VIR_USE_CPU(map, i);
+}
+
+/* The domain a command is for, if it may have one now. */
+static enum virt_result command_begin(struct virt *v, const unsigned char *uuid,
+				      struct domain **d)
+{
+	if (!v->conn)
+		return VIRT_FAILED;
+	*d = domain_find(v, uuid);
+	return *d && (*d)->ref ? domain_ready(*d) : VIRT_GONE;
+}
+
+static enum virt_result pin_locked(struct virt *v, const unsigned char *uuid, unsigned vcpu,
+				   const struct cpuset *mask)
+{
+	unsigned char map[VIR_CPU_MAPLEN(PCPU_MAX)];
+	struct domain *d;
+	enum virt_result ready = command_begin(v, uuid, &d);
+	int s;
+
+	if (ready != VIRT_DONE)
+		return ready;
+	set_to_map(v, mask, map);
+	if (virDomainPinVcpuFlags(d->ref, vcpu, map, v->maplen, VIR_DOMAIN_AFFECT_LIVE) < 0)
+		return command_failed(v, d, "pinning a vCPU");
+	d->backoff_ns = 0;
+	d->refused = false;
+	s = set_intern(v, map);
+	if (s >= 0 && vcpu < d->npins)
+		d->mask[vcpu] = (unsigned)s;
+	return VIRT_DONE;
+}
+
+enum virt_result virt_pin(struct virt *v, const unsigned char *uuid, unsigned vcpu,
+			  const struct cpuset *mask)
+{
+	enum virt_result result;
+
+	pthread_mutex_lock(&v->lock);
+	result = pin_locked(v, uuid, vcpu, mask);
+	pthread_mutex_unlock(&v->lock);
+	return result;
+}
+
+static enum virt_result set_memory_locked(struct virt *v, const unsigned char *uuid,
+					  uint64_t kib)
+{
+	struct domain *d;
+	enum virt_result ready = command_begin(v, uuid, &d);
+
+	if (ready != VIRT_DONE)
+		return ready;
+	if (virDomainSetMemoryFlags(d->ref, kib, VIR_DOMAIN_AFFECT_LIVE) < 0)
+		return command_failed(v, d, "setting its memory");
+	d->backoff_ns = 0;
+	d->refused = false;
+	return VIRT_DONE;
+}
+
+enum virt_result virt_set_memory(struct virt *v, const unsigned char *uuid, uint64_t kib)
+{
+	enum virt_result result;
+
+	pthread_mutex_lock(&v->lock);
+	result = set_memory_locked(v, uuid, kib);
+	pthread_mutex_unlock(&v->lock);
+	return result;
+}

@@ -1,0 +1,76 @@
+/*
+ * virt.h - what the two halves of the libvirt layer share: virt.c (connection, what is known
+ * of the guests, commands) and virt_sample.c (bulk reads).  Nobody else includes this.
+ */
+#ifndef HOST_VIRT_H
+#define HOST_VIRT_H
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <pthread.h>
+
+#include "vmbal.h"
+
+/* A running domain: what was asked once and is kept until an event or a restart. */
+struct domain {
+	unsigned char uuid[UUID_LEN];
+	virDomainPtr ref;
+	unsigned id; /* of this run of the domain */
+	char name[GUEST_NAME_LEN];
+	bool managed; /* matches --guests */
+	bool present; /* in the bulk read under way */
+	bool pins_known, period_known;
+	bool refused; /* a failure of this domain has been logged */
+	uint64_t boot_id;
+	unsigned npins;           /* entries of mask and fence */
+	unsigned *mask, *fence;   /* per vCPU number: indices into virt's sets */
+	int64_t blocked_until_ns; /* no command before this */
+	int64_t backoff_ns;       /* how long the next refusal blocks it */
+};
+
+#define EVENTS_MAX 256 /* notes kept between two samples; beyond that every domain is asked */
+
+enum event_kind {
+	EVENT_PINS, /* masks or the fence may have changed */
+	EVENT_REBOOT,
+};
+
+struct event {
+	unsigned char uuid[UUID_LEN];
+	enum event_kind kind;
+};
+
+struct virt {
+	pthread_mutex_t lock; /* held over every call into libvirt; guards all below */
+	virConnectPtr conn;   /* NULL: not connected */
+	const struct options *opt;
+	bool local;                   /* the host is this machine: /proc is its own */
+	bool down, bulk_bad, mem_bad; /* said so in the log */
+	int64_t retry_ns;             /* do not connect before */
+	unsigned epoch;
+	struct domain *dom; /* by UUID */
+	size_t ndom, dom_cap;
+	struct cpuset *set; /* distinct masks */
+	size_t nsets, set_cap;
+	int maplen;      /* bytes of a libvirt CPU map of this host */
+	int callback[3]; /* event registrations; -1: none */
+	int leaked;      /* references that closed connections still had */
+
+	pthread_mutex_t event_lock; /* guards event[], nevents; never held over a call */
+	struct event event[EVENTS_MAX];
+	size_t nevents; /* above EVENTS_MAX: some were lost */
+
+	pthread_t event_thread; /* runs libvirt's event loop: keepalive needs it */
+	int wake_timer;
+	bool stop; /* guarded by event_lock */
+};
+
+/* virt.c */
+int virt_connected(struct virt *v);
+void virt_check(struct virt *v, bool *said, const char *what);
+struct domain *domain_find(struct virt *v, const unsigned char *uuid);
+int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n);
+void domain_learn_pins(struct virt *v, struct domain *d, unsigned nvcpus);
+void domain_learn_period(struct virt *v, struct domain *d);
+
+#endif

@@ -1,0 +1,498 @@
+/*
+ * vmbal - keeps a KVM host's guests balanced.
+ *
+ * The story: the name we run under and the arguments choose one loop or both; main blocks
+ * signals, starts a thread per loop on one shared libvirt connection, and sits in sigwait().
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmbal.h"
+
+#define DEFAULT_URI    "qemu:///system"
+#define INTERVAL_MIN_S 0.1
+#define INTERVAL_MAX_S 86400
+#define HOST_MIN_MIB   256         /* --host-memory: less than the reserve is no host */
+#define HOST_MAX_MIB   (1 << 30)   /* a pebibyte */
+#define GRACE_NS       800000000LL /* a loop stuck in a call is left behind after this */
+#define NS_PER_S       1000000000LL
+
+enum exit_status {
+	EXIT_DONE,
+	EXIT_FAILED,
+	EXIT_USAGE,
+};
+
+/* A loop: what it does each tick, and how often. */
+struct loop {
+	const char *name; /* the subcommand */
+	const char *link; /* the name vmbal has when it is this loop alone */
+	void *(*open)(struct virt *, const struct options *);
+	int (*tick)(void *);
+	void (*close)(void *);
+	double *interval_s;
+	unsigned (*ticks)(double); /* per interval */
+
+	void *state;
+	pthread_t thread;
+	bool running; /* thread was started */
+	bool failed;  /* --once: it could not decide */
+};
+
+static struct options options = { .uri = DEFAULT_URI, .guests = "*" };
+static enum log_priority log_limit = LOG_PRIO_INFO;
+
+/* Guards stopping, whose coming true stop_cond tells, and loops_done. */
+static pthread_mutex_t stop_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t stop_cond;
+static bool stopping;
+static unsigned loops_done; /* with --once */
+
+/* ---- the command table ---- */
+
+static void *cpu_open(struct virt *virt, const struct options *opt)
+{
+	return cpu_loop_new(virt, opt);
+}
+
+static int cpu_tick(void *state)
+{
+	return cpu_loop_tick(state);
+}
+
+static void cpu_close(void *state)
+{
+	cpu_loop_free(state);
+}
+
+static void *mem_open(struct virt *virt, const struct options *opt)
+{
+	return mem_loop_new(virt, opt);
+}
+
+static int mem_tick(void *state)
+{
+	return mem_loop_tick(state);
+}
+
+static void mem_close(void *state)
+{
+	mem_loop_free(state);
+}
+
+static unsigned once_per_interval(double interval_s)
+{
+	(void)interval_s;
+	return 1;
+}
+
+static struct loop loops[] = {
+	{ .name = "cpu",
+	  .link = "vcpu_scheduler",
+	  .open = cpu_open,
+	  .tick = cpu_tick,
+	  .close = cpu_close,
+	  .interval_s = &options.cpu_interval_s,
+	  .ticks = once_per_interval },
+	{ .name = "mem",
+	  .link = "memory_coordinator",
+	  .open = mem_open,
+	  .tick = mem_tick,
+	  .close = mem_close,
+	  .interval_s = &options.mem_interval_s,
+	  .ticks = mem_loop_watches },
+};
+
+#define NLOOPS (sizeof(loops) / sizeof(loops[0]))
+
+static struct loop *loop_by_name(const char *name)
+{
+	for (size_t i = 0; i < NLOOPS; i++)
+		if (strcmp(loops[i].name, name) == 0)
+			return &loops[i];
+	return NULL;
+}
+
+static struct loop *loop_by_link(const char *argv0)
+{
+	const char *slash = strrchr(argv0, '/');
+
+	for (size_t i = 0; i < NLOOPS; i++)
+		if (strcmp(loops[i].link, slash ? slash + 1 : argv0) == 0)
+			return &loops[i];
+	return NULL;
+}
+
+/* ---- arguments ---- */
+
+static const char usage_text[] =
+	"usage: vmbal [options] cpu SECONDS [mem SECONDS]\n"
+	"       vmbal [options] mem SECONDS [cpu SECONDS]\n"
+	"       vcpu_scheduler [options] SECONDS\n"
+	"       memory_coordinator [options] SECONDS\n"
+	"\n"
+	"Balances the guests of a KVM host: every SECONDS (0.1 to 86400), cpu repins vCPUs so\n"
+	"that all pCPUs carry a similar load, and mem moves memory between balloons.\n"
+	"\n"
+	"  -c, --connect URI       libvirt connection (default " DEFAULT_URI ")\n"
+	"  -g, --guests PATTERN    manage only guests whose name matches this shell pattern\n"
+	"  -m, --host-memory MIB   let the guests have this much between them, reserve "
+	"included\n"
+	"  -n, --dry-run           show every decision and its reason, change nothing\n"
+	"  -1, --once              end after one decision\n"
+	"  -v, --verbose           log what is left alone as well\n"
+	"  -q, --quiet             log only warnings and errors\n"
+	"  -h, --help              show this\n"
+	"  -V, --version           show the version\n";
+
+static _Noreturn void wrong_usage(const char *what, const char *value, const char *valid)
+{
+	fprintf(stderr, "vmbal: %s '%s': %s\n", what, value, valid);
+	exit(EXIT_USAGE);
+}
+
+/* A plain decimal number, such as 12 or 0.5: no sign, exponent, hex, "inf" or "nan". */
+static bool is_decimal(const char *s)
+{
+	size_t whole = strspn(s, "0123456789");
+	size_t part = 0;
+
+	if (s[whole] == '.') {
+		part = strspn(s + whole + 1, "0123456789");
+		return whole + part > 0 && s[whole + 1 + part] == '\0';
+	}
+	return whole > 0 && s[whole] == '\0';
+}
+
+static double number_arg(const char *what, const char *s, double min, double max,
+			 const char *valid)
+{
+	double value = is_decimal(s) ? strtod(s, NULL) : -1;
+
+	if (!(value >= min && value <= max))
+		wrong_usage(what, s, valid);
+	return value;
+}
+
+static void interval_arg(const struct loop *loop, const char *s)
+{
+	char what[32];
+
+	snprintf(what, sizeof(what), "%s SECONDS", loop->name);
+	if (*loop->interval_s > 0)
+		wrong_usage("argument", loop->name, "may be given once");
+	*loop->interval_s = number_arg(what, s, INTERVAL_MIN_S, INTERVAL_MAX_S,
+				       "must be a decimal number from 0.1 to 86400");
+}
+
+/* What follows the options of a link: SECONDS, and nothing else. */
+static void link_args(const struct loop *loop, int argc, char **argv)
+{
+	if (argc == 0)
+		wrong_usage("missing argument", "SECONDS",
+			    "must be a decimal number from 0.1 to 86400");
+	interval_arg(loop, argv[0]);
+	if (argc > 1)
+		wrong_usage("unexpected argument", argv[1], "only SECONDS is taken");
+}
+
+/* What follows the options of vmbal: one or both loops, each with its SECONDS. */
+static void command_args(int argc, char **argv)
+{
+	if (argc == 0)
+		wrong_usage("missing argument", "COMMAND",
+			    "must be cpu SECONDS, mem SECONDS or both");
+	for (int i = 0; i < argc; i += 2) {
+		const struct loop *loop = loop_by_name(argv[i]);
+
+		if (!loop)
+			wrong_usage("unknown command", argv[i], "must be cpu or mem");
+		if (i + 1 == argc)
+			wrong_usage("missing SECONDS after", argv[i],
+				    "must be a decimal number from 0.1 to 86400");
+		interval_arg(loop, argv[i + 1]);
+	}
+}
+
+static void option(int letter, const char *arg)
+{
+	switch (letter) {
+	case 'c': options.uri = optarg; break;
+	case 'g': options.guests = optarg; break;
+	case 'm':
+		options.host_memory_kib =
+			1024 * (uint64_t)number_arg(
+				       "--host-memory", optarg, HOST_MIN_MIB, HOST_MAX_MIB,
+				       "must be a number of MiB from 256 to 1073741824");
+		break;
+	case 'n': options.dry_run = true; break;
+	case '1': options.once = true; break;
+	case 'v': log_limit = LOG_PRIO_DEBUG; break;
+	case 'q': log_limit = LOG_PRIO_WARNING; break;
+	case 'h': fputs(usage_text, stdout); exit(EXIT_DONE);
+	case 'V': puts("vmbal " VMBAL_VERSION); exit(EXIT_DONE);
+	case ':': wrong_usage("option", arg, "needs a value; see --help");
+	default:
+		wrong_usage("unknown option", arg,
+			    "must be one of -c -g -m -n -1 -v -q -h -V; see --help");
+	}
+}
+
+static void parse(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "connect", required_argument, NULL, 'c' },
+		{ "guests", required_argument, NULL, 'g' },
+		{ "host-memory", required_argument, NULL, 'm' },
+		{ "dry-run", no_argument, NULL, 'n' },
+		{ "once", no_argument, NULL, '1' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const struct loop *link = loop_by_link(argv[0]);
+	int letter;
+
+	/* "+": options end at the command, so that "cpu -1" is a wrong interval, not --once */
+	while ((letter = getopt_long(argc, argv, "+:c:g:m:n1vqhV", longs, NULL)) != -1)
+		option(letter, argv[optind - 1]);
+	if (link)
+		link_args(link, argc - optind, argv + optind);
+	else
+		command_args(argc - optind, argv + optind);
+}
+
+/* ---- the loops' threads ---- */
+
+static int64_t timespec_ns(const struct timespec *ts)
+{
+	return ts->tv_sec * NS_PER_S + ts->tv_nsec;
+}
+
+static struct timespec ns_timespec(int64_t ns)
+{
+	return (struct timespec){ .tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S };
+}
+
+/* Waits until a time on CLOCK_MONOTONIC; true when it is time to stop instead. */
+static bool wait_until(int64_t deadline_ns)
+{
+	struct timespec deadline = ns_timespec(deadline_ns);
+	bool stop;
+
+	pthread_mutex_lock(&stop_lock);
+	while (!stopping &&
+	       pthread_cond_timedwait(&stop_cond, &stop_lock, &deadline) != ETIMEDOUT)
+		;
+	stop = stopping;
+	pthread_mutex_unlock(&stop_lock);
+	return stop;
+}
+
+/* The next deadline on the loop's grid; those that passed in a long tick or a pause are
+ * skipped. */
+static int64_t deadline_after(int64_t deadline_ns, int64_t period_ns, int64_t now_ns)
+{
+	deadline_ns += period_ns;
+	if (deadline_ns <= now_ns)
+		deadline_ns += (now_ns - deadline_ns) / period_ns * period_ns + period_ns;
+	return deadline_ns;
+}
+
+/* Tells main, which is in sigwait(), that this loop has had its one decision. */
+static void say_done(void)
+{
+	pthread_mutex_lock(&stop_lock);
+	loops_done++;
+	pthread_mutex_unlock(&stop_lock);
+	kill(getpid(), SIGUSR2);
+}
+
+static unsigned count_done(void)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&stop_lock);
+	n = loops_done;
+	pthread_mutex_unlock(&stop_lock);
+	return n;
+}
+
+/* One loop's thread: a tick at each deadline until it is time to stop. */
+static void *loop_run(void *arg)
+{
+	struct loop *loop = arg;
+	int64_t period_ns =
+		(int64_t)(*loop->interval_s * NS_PER_S / loop->ticks(*loop->interval_s));
+	int64_t deadline_ns = proc_now_ns();
+	int decided;
+
+	do {
+		decided = loop->tick(loop->state);
+		deadline_ns = deadline_after(deadline_ns, period_ns, proc_now_ns());
+	} while (!(options.once && decided != 0) && !wait_until(deadline_ns));
+	loop->failed = options.once && decided <= 0;
+	if (options.once)
+		say_done();
+	return NULL;
+}
+
+static int loops_start(struct virt *virt)
+{
+	for (size_t i = 0; i < NLOOPS; i++) {
+		struct loop *loop = &loops[i];
+
+		if (*loop->interval_s <= 0)
+			continue;
+		loop->state = loop->open(virt, &options);
+		if (!loop->state || pthread_create(&loop->thread, NULL, loop_run, loop))
+			return -1;
+		loop->running = true;
+	}
+	return 0;
+}
+
+static void stop(void)
+{
+	pthread_mutex_lock(&stop_lock);
+	stopping = true;
+	pthread_cond_broadcast(&stop_cond);
+	pthread_mutex_unlock(&stop_lock);
+}
+
+/* Waits for the loops and closes everything; a thread, since a dead libvirtd can hold it up. */
+static void *wind_up(void *virt)
+{
+	static int leaked;
+
+	for (size_t i = 0; i < NLOOPS; i++) {
+		if (loops[i].running)
+			pthread_join(loops[i].thread, NULL);
+		if (loops[i].state)
+			loops[i].close(loops[i].state);
+	}
+	leaked = virt_free(virt);
+	return &leaked;
+}
+
+static bool any_failed(void)
+{
+	bool failed = false;
+
+	for (size_t i = 0; i < NLOOPS; i++)
+		failed |= loops[i].failed;
+	return failed;
+}
+
+/* Ends within a second, whatever the loops are waiting for. */
+static enum exit_status finish(struct virt *virt)
+{
+	struct timespec deadline;
+	pthread_t winder;
+	void *leaked;
+
+	stop();
+	if (pthread_create(&winder, NULL, wind_up, virt))
+		return EXIT_FAILED;
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline = ns_timespec(timespec_ns(&deadline) + GRACE_NS);
+	if (pthread_timedjoin_np(winder, &leaked, &deadline)) {
+		log_msg(LOG_PRIO_WARNING,
+			"a call into libvirt does not return: leaving without it");
+		_exit(EXIT_DONE);
+	}
+	if (*(int *)leaked)
+		log_msg(LOG_PRIO_WARNING, "bug: %d references left on the connection",
+			*(int *)leaked);
+	return any_failed() ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* ---- the process ---- */
+
+/* Signals are blocked before the first thread exists, so that only sigwait() gets them. */
+static void signals_block(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGUSR2);
+	pthread_sigmask(SIG_BLOCK, set, NULL);
+	signal(SIGPIPE, SIG_IGN); /* libvirtd's end would kill us at the next call */
+}
+
+static void stop_cond_init(void)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&stop_cond, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+static unsigned loops_wanted(void)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < NLOOPS; i++)
+		n += *loops[i].interval_s > 0;
+	return n;
+}
+
+/* Until a signal, or with --once until each loop has said by SIGUSR2 that it is done. */
+static void wait_for_end(const sigset_t *set)
+{
+	int got;
+
+	while (count_done() < loops_wanted() && sigwait(set, &got) == 0) {
+		if (got == SIGUSR2)
+			continue;
+		log_msg(LOG_PRIO_NOTICE, "%s: stopping", strsignal(got));
+		return;
+	}
+}
+
+static void say_settings(void)
+{
+	log_msg(LOG_PRIO_NOTICE,
+		"vmbal " VMBAL_VERSION
+		": %s, guests '%s', cpu %g s, mem %g s (0: off), host memory "
+		"%llu MiB (0: all)%s%s",
+		options.uri, options.guests, options.cpu_interval_s, options.mem_interval_s,
+		(unsigned long long)options.host_memory_kib / 1024,
+		options.dry_run ? ", dry run" : "", options.once ? ", once" : "");
+}
+
+int main(int argc, char **argv)
+{
+	struct virt *virt;
+	sigset_t set;
+
+	parse(argc, argv);
+	log_init(log_limit);
+	signals_block(&set);
+	stop_cond_init();
+	say_settings();
+	virt = virt_new(&options);
+	if (!virt) {
+		log_msg(LOG_PRIO_ERR, "cannot start libvirt's event loop");
+		return EXIT_FAILED;
+	}
+	if (loops_start(virt) == 0) {
+		wait_for_end(&set);
+		return finish(virt);
+	}
+	log_msg(LOG_PRIO_ERR, "cannot start the loops: out of memory or threads");
+	finish(virt);
+	return EXIT_FAILED;
+}
