@@ -331,24 +331,29 @@ struct need_history {
 	double swap_debt_kib;	/* what it swapped out lately, decaying */
 };
 
-/* What policy/mem.c remembers of a guest.  All zero: nothing yet. */
+/* What policy/ledger.c and policy/mem.c remember of a guest.  All zero: nothing yet. */
 struct mem_history {
-	uint64_t actual_kib;	/* as last seen */
-	int64_t moved_ns;	/* when actual last moved by more than noise */
-	int64_t command_ns;	/* our last command; 0: none */
-	int64_t grown_ns;	/* our last growth */
-	int64_t shrunk_ns;	/* our last shrink */
-	uint64_t shrink_from_kib, shrink_rss_kib; /* actual and RSS when it was sent */
-	int64_t progress_ns;	/* since when the pending shrink has made no progress */
-	uint64_t progress_kib;	/* actual then */
+	bool has_driver;	/* its balloon has been seen to be of use, or it reported */
+	bool keeps;		/* ballooned pages were seen to stay with the host */
+	unsigned kept;		/* shrinks in a row that RSS did not follow */
+	uint64_t overhead_kib;	/* most RSS seen beyond what it holds: the VMM's own */
+	int64_t command_ns;	/* our last command; 0: none yet */
+	int64_t grown_ns;	/* our last growth; 0: none yet */
+	uint64_t from_kib, from_rss_kib; /* actual and RSS when the last shrink was sent */
+	bool shrinking;		/* that shrink is not done */
+	int64_t progress_ns;	/* the shrink got as far as progress_kib at that time */
+	uint64_t progress_kib;
+	bool stalled;		/* the shrink makes no progress */
+	int64_t stall_ns[3];	/* when its latest stalls were */
+	unsigned stalls;	/* how many there were */
 	int64_t blocked_ns;	/* no shrink before this */
-	int64_t stall_ns[3];	/* when its last stalls were */
-	unsigned backoff;	/* doublings of the block */
-	unsigned kept_rss;	/* shrinks in a row that RSS did not follow */
-	bool locked;		/* learnt: its pages are not given back */
-	bool has_driver;	/* learnt: actual was below its maximum, or it reported */
-	uint64_t overhead_kib;	/* learnt: RSS beyond actual, the VMM's own */
+	int64_t refused_ns;	/* no command before this */
+	unsigned refusals;	/* in a row */
+	unsigned idle;		/* samples in a row with clearly idle memory */
 };
+
+/* The tiers of sharing: each is filled for all before the next. */
+enum mem_tier { TIER_DEMAND, TIER_SURVIVE, TIER_NEED, TIER_COMFORT, TIER_SURPLUS, MEM_TIERS };
 
 /*
  * A guest's memory: identity, the last sample, the policy's own history, the result.
@@ -386,10 +391,12 @@ struct guest {
 	uint64_t free_kib;	/* out: actual - D: what it can use at once */
 	double velocity;	/* out: KiB/s by which D is growing, never negative */
 	uint64_t floor_kib;	/* out: never shrunk below this */
+	uint64_t peak_kib;	/* out: D10, the largest D of the last ten seconds */
 	uint64_t survive_kib;	/* out: outlasts a decision's delay */
 	uint64_t wanted_kib;	/* out: need */
 	uint64_t comfort_kib;	/* out: need and some, when the host is well */
 	uint64_t share_kib;	/* out: what sharing the host gives it */
+	uint64_t tier_kib[MEM_TIERS], dealt_kib; /* between mem.c and share_deal() */
 	uint64_t claim_kib;	/* out: host memory it may touch without asking again */
 };
 
@@ -413,10 +420,11 @@ struct mem_conf {
 	bool surplus;		/* deal what is left over to the guests, not to the host */
 };
 
-/* What policy/mem.c remembers of the host.  All zero: nothing yet. */
+/* What policy/ remembers of the host.  All zero: nothing yet. */
 struct mem_state {
 	enum mem_host_state host;
-	int64_t calm_ns;	/* since when a better state would do */
+	int64_t calm_ns;	/* since when a better state would do; 0: it would not */
+	int64_t decided_ns;	/* the last decision; 0: none yet */
 };
 
 /* The host's side of a decision, for logs, status and metrics. */
@@ -425,7 +433,9 @@ struct mem_report {
 	enum mem_host_state state;
 	uint64_t available_kib;
 	uint64_t reserve_kib;	/* kept for the host itself */
+	uint64_t least_kib;	/* what even a rescue leaves of it */
 	uint64_t outstanding_kib; /* what guests may touch and have not */
+	uint64_t booting_kib;	/* the part of it due to guests that are just booting */
 	int64_t spare_kib;	/* available - reserve - outstanding */
 	uint64_t shortfall_kib; /* what guests need and cannot get */
 	uint64_t held_kib, demand_kib, free_kib; /* sums over the guests */
@@ -437,28 +447,55 @@ struct mem_report {
 /* Takes in g's sample of time now_ns: demand, velocity, working set, swap debt. */
 void need_observe(struct guest *g, int64_t now_ns);
 
-/* Tells whether g's stats may be believed at now_ns. */
+/* Tells whether g reports, and its demand may be believed at now_ns. */
 bool need_fresh(const struct guest *g, int64_t now_ns);
 
-/* Sets g's demand, velocity, floor, survive, wanted and comfort from its history. */
+/* Sets g's demand, velocity, peak, floor, survive, wanted and comfort from its history. */
 void need_levels(struct guest *g, double interval_s, int64_t now_ns);
+
+/* A fixed term for a guest of ordinary size, scaled down for a small one. */
+double need_scaled(const struct guest *g, double kib);
 
 /* policy/share.c: who gets what */
 
 /*
- * Deals pool_kib to g[0..n) by tiers, floor, survive, need, then comfort: within a tier all
- * get the same fraction of their gap, by weight.  Sets share_kib of each.  Guests whose
- * shares are not ours to set have all levels equal.  Returns what is left over.
+ * Deals pool_kib to g[0..n) into dealt_kib.  Each gets its min_kib, then the gaps up to
+ * tier_kib[0], [1] and so on are filled, each tier for all before the next; within a tier
+ * all get the same fraction of their gap, by weight.  The sum dealt is at most pool_kib,
+ * unless the minima alone are more.
  */
-uint64_t share_deal(struct guest *g, size_t n, uint64_t pool_kib);
+void share_deal(struct guest *g, size_t n, double pool_kib);
+
+/* policy/ledger.c: what is promised, and what is left */
+
+/* Learns from g's sample: driver, VMM's own memory, whether ballooned pages come back. */
+void ledger_observe(struct guest *g, int64_t now_ns);
+
+/* Tells whether g restarted and has not shown yet that its driver is back. */
+bool ledger_booting(const struct guest *g);
+
+/* What g holds: the larger of actual and its standing target. */
+uint64_t ledger_held(const struct guest *g);
+
+/* Memory the host keeps by its size: the reserve, and the least that even a rescue leaves. */
+uint64_t ledger_reserve(const struct mem_host *host);
+uint64_t ledger_least(const struct mem_host *host);
+
+/* Sets claim_kib of each guest and the report's host figures; known false: nothing else. */
+void ledger_sum(const struct mem_conf *conf, const struct mem_host *host, struct guest *g,
+		size_t n, struct mem_report *report);
+
+/* Moves the host's state by report and pressure: worse at once, better one level at a time. */
+void ledger_state(struct mem_state *state, const struct mem_conf *conf,
+		  const struct mem_host *host, int64_t now_ns, struct mem_report *report);
 
 /* policy/mem.c: from samples to commands */
 
 /*
  * One tick: call it each second with new samples in g[0..n), decide being true once per
- * interval.  Sets the results of every guest and *report.  Changes nothing that would make
- * the next call decide otherwise if its commands are not carried out (--dry-run).
- * Commands come as they should be carried out: shrinks and grows in any order, all at once.
+ * interval.  Sets the results of every guest and *report.  A command that is not carried
+ * out (--dry-run) leaves no trace: the next call decides on the sample alone.
+ * The commands of one call may be carried out in any order.
  */
 void mem_decide(struct mem_state *state, const struct mem_conf *conf,
 		const struct mem_host *host, struct guest *g, size_t n, int64_t now_ns,
