@@ -1,34 +1,120 @@
-# vmbal: `make` compiles the three names of one program; `make help` lists the rest.
-VERSION  = 0.1.0
-PREFIX  ?= /usr/local
-SBINDIR  = $(PREFIX)/sbin
-MANDIR   = $(PREFIX)/share/man
-CC      ?= cc
-CFLAGS  ?= -O2 -g
-WARN     = -std=gnu11 -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
-	   -Wmissing-prototypes -Wwrite-strings -Wvla -Wformat=2
-CPPFLAGS_ALL = -I. -D_GNU_SOURCE -DVMBAL_VERSION='"$(VERSION)"' $(CPPFLAGS)
-LIBVIRT_CFLAGS := $(shell pkg-config --cflags libvirt 2>/dev/null)
-LIBVIRT_LIBS   := $(shell pkg-config --libs libvirt 2>/dev/null || echo -lvirt)
+# vmbal: `make` compiles the three names of one program.  `make help` lists the rest.
+VERSION   = 0.1.0
+PREFIX   ?= /usr/local
+SBINDIR   = $(PREFIX)/sbin
+MANDIR    = $(PREFIX)/share/man
+CFLAGS   ?= -O2 -g
+NAMES     = vcpu_scheduler memory_coordinator
 
-B       ?= build
-POLICY   = $(patsubst %.c,$(B)/%.o,$(wildcard policy/*.c))
-HOST     = $(patsubst %.c,$(B)/%.o,$(wildcard host/*.c))
-NAMES    = vcpu_scheduler memory_coordinator
+WARN      = -std=gnu11 -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
+	    -Wmissing-prototypes -Wwrite-strings -Wvla -Wformat=2
+DEFINES   = -I. -D_GNU_SOURCE -DVMBAL_VERSION='"$(VERSION)"'
+VIRT_CFLAGS := $(shell pkg-config --cflags libvirt 2>/dev/null)
+VIRT_LIBS   := $(shell pkg-config --libs libvirt 2>/dev/null || echo -lvirt)
+
+# B is where a build goes; SAN names its sanitizers.
+B        ?= build
+SAN      ?=
+SANFLAGS  = $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+COMPILE   = $(CC) $(DEFINES) $(CPPFLAGS) $(VIRT_CFLAGS) $(WARN) $(CFLAGS) $(SANFLAGS) -pthread
+LINK      = $(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -pthread
+
+POLICY    = $(patsubst %.c,$(B)/%.o,$(wildcard policy/*.c))
+HOST      = $(patsubst %.c,$(B)/%.o,$(wildcard host/*.c))
+PLANT     = $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/plant_*.c))
+UNITS     = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+SIMS      = $(patsubst %.c,$(B)/%,$(wildcard tests/sim/*.c))
 
 all: vmbal $(NAMES)
 
-vmbal: $(B)/vmbal.o $(HOST) $(POLICY)
-	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ $(LIBVIRT_LIBS) -lm
+help:
+	@echo "make            compile vmbal, vcpu_scheduler, memory_coordinator"
+	@echo "make install    to \$$(DESTDIR)\$$(PREFIX), /usr/local by default"
+	@echo "make demo       real guests, before and after (installs what is missing; root)"
+	@echo "make check      all tests (installs what is missing; root)"
+	@echo "make lint       cppcheck, clang-tidy, mandoc, shellcheck"
+	@echo "make format     clang-format over the tree"
+
+vmbal: $(B)/vmbal
+	ln -f $< $@
 
 $(NAMES): vmbal
-	ln -f vmbal $@
+	ln -f $< $@
 
-$(B)/%.o: %.c vmbal.h Makefile
+$(B)/vmbal: $(B)/vmbal.o $(HOST) $(POLICY)
+	$(LINK) -o $@ $^ $(VIRT_LIBS) -lm
+
+$(B)/%.o: %.c vmbal.h $(wildcard host/*.h tests/fake/*.h tests/sim/*.h) Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(LIBVIRT_CFLAGS) $(WARN) $(CFLAGS) -pthread -c -o $@ $<
+	$(COMPILE) -c -o $@ $<
+
+install: all
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8
+	install -m 755 vmbal $(DESTDIR)$(SBINDIR)/vmbal
+	install -m 644 man/vmbal.8 $(DESTDIR)$(MANDIR)/man8/vmbal.8
+	for name in $(NAMES); do \
+		ln -f $(DESTDIR)$(SBINDIR)/vmbal $(DESTDIR)$(SBINDIR)/$$name && \
+		ln -sf vmbal.8 $(DESTDIR)$(MANDIR)/man8/$$name.8 || exit 1; \
+	done
+
+uninstall:
+	cd $(DESTDIR)$(SBINDIR) && rm -f vmbal $(NAMES)
+	cd $(DESTDIR)$(MANDIR)/man8 && rm -f vmbal.8 $(NAMES:=.8)
+
+# What is missing is installed first, then make starts anew and finds it.
+deps:
+	lab/lab deps
+
+demo: deps
+	$(MAKE) all
+	lab/demo
+
+check: deps
+	$(MAKE) all tests
+	tests/run
+
+tests: units sims sanitized purity
+
+units:
+	$(MAKE) B=build/asan SAN=address,undefined unit-binaries
+
+unit-binaries: $(UNITS)
+
+sims: $(SIMS)
+
+# The program itself with sanitizers, for the tests on real guests.
+sanitized:
+	$(MAKE) B=build/asan SAN=address,undefined build/asan/vmbal
+	$(MAKE) B=build/tsan SAN=thread build/tsan/vmbal
+
+$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(POLICY) $(PLANT)
+	$(LINK) -o $@ $^ -lcmocka -lm
+
+$(B)/tests/sim/%: $(B)/tests/sim/%.o $(POLICY) $(PLANT)
+	$(LINK) -o $@ $^ -lm
+
+# policy/ may call these few functions of libc and has no writable data of its own.
+PURE = mem(cpy|cmp|set|move)|str(len|cmp|ncmp|chr)|qsort|f(min|max|abs)|exp2?|sqrt|pow|log2?|ceil|floor|ll?round|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_
+purity: $(POLICY)
+	@nm -u $(POLICY) | awk '/ U /{print $$2}' | sort -u | grep -vxE '$(PURE)' | \
+	grep -vxFf <(nm --defined-only $(POLICY) | awk 'NF==3{print $$3}') | \
+	sed 's/^/policy calls something impure: /' | (! grep .)
+	@nm $(POLICY) | awk '$$2 ~ /^[bBdDC]$$/ {print "policy has writable data: " $$3}' | (! grep .)
+
+lint:
+	cppcheck -q --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
+		--inline-suppr --suppress=missingIncludeSystem $(DEFINES) vmbal.c policy host
+	clang-tidy --quiet --warnings-as-errors='*' vmbal.c policy/*.c host/*.c -- $(DEFINES) -std=gnu11
+	mandoc -Tlint -W warning man/vmbal.8
+	shellcheck lab/lab lab/demo tests/run $(wildcard tests/*/*.t tests/*/*.sh tests/*.sh) .ci/run
+	clang-format --dry-run -Werror vmbal.c vmbal.h policy/*.c host/*.[ch]
+
+format:
+	clang-format -i vmbal.c vmbal.h policy/*.c host/*.[ch] tests/*/*.[ch] lab/*.c
 
 clean:
 	rm -rf build vmbal $(NAMES)
 
-.PHONY: all clean
+SHELL = bash
+.PHONY: all help install uninstall deps demo check tests units unit-binaries sims sanitized \
+	purity lint format clean

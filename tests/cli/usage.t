@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# The command line: a table of arguments, exit status, and what is said where.
+cd "$(dirname "$0")/../.." || exit 1
+. tests/tap.sh
+
+# try STATUS STREAM PATTERN PROGRAM ARGUMENTS...
+try() {
+	local status=$1 stream=$2 pattern=$3 got out err
+	shift 3
+	err=$(mktemp)
+	out=$("$@" 2>"$err" </dev/null)
+	got=$?
+	[ "$stream" = out ] || out=$(cat "$err")
+	holds "$* -> $status" "exit $got, said: $out" \
+		test "$got" -eq "$status" -a "$(grep -cE -- "$pattern" <<<"$out")" -ge 1
+	if [ "$status" -eq 2 ]; then
+		holds "... in one line" "$out" test "$(wc -l <"$err")" -eq 1
+	fi
+	rm -f "$err"
+}
+
+range="0\.1 to 86400"
+nowhere='qemu+unix:///system?socket=/nonexistent/socket'
+
+try 0 out 'usage: vmbal' ./vmbal --help
+try 0 out 'usage: vmbal' ./vmbal -h
+try 0 out '^vmbal [0-9]+\.[0-9]+\.[0-9]+$' ./vmbal -V
+try 0 out '^vmbal [0-9]' ./vcpu_scheduler --version
+
+try 2 err "COMMAND.*cpu SECONDS" ./vmbal
+try 2 err "unknown command 'disk'.*cpu or mem" ./vmbal disk 5
+try 2 err "unknown command 'CPU'" ./vmbal CPU 5
+try 2 err "SECONDS after 'cpu'.*$range" ./vmbal cpu
+try 2 err "SECONDS after 'mem'.*$range" ./vmbal cpu 2 mem
+try 2 err "argument 'cpu'.*once" ./vmbal cpu 2 cpu 3
+try 2 err "cpu SECONDS '0'.*$range" ./vmbal cpu 0
+try 2 err "cpu SECONDS '0.09'.*$range" ./vmbal cpu 0.09
+try 2 err "cpu SECONDS '86400.1'.*$range" ./vmbal cpu 86400.1
+try 2 err "mem SECONDS '-1'.*$range" ./vmbal mem -1
+try 2 err "cpu SECONDS '-v'.*$range" ./vmbal cpu -v
+for bad in nan inf 1e3 0x10 '' ' 5' '5 ' 5s 1,5 . 1.2.3 +5 99999999999999999999999; do
+	try 2 err "mem SECONDS '$(sed 's/[.+]/\\&/g' <<<"$bad")'.*$range" ./vmbal mem "$bad"
+done
+try 2 err "unknown option '--frob'.*must be one of" ./vmbal --frob cpu 5
+try 2 err "unknown option '-x'" ./vmbal -x cpu 5
+try 2 err "option '--connect'.*value" ./vmbal --connect
+try 2 err "option '-c'.*value" ./vmbal -c
+for bad in 0 255 -5 x '' 1073741825; do
+	try 2 err "host-memory '$bad'.*256 to 1073741824" ./vmbal -m "$bad" mem 5
+done
+
+try 2 err "SECONDS.*$range" ./vcpu_scheduler
+try 2 err "SECONDS 'cpu'.*$range" ./vcpu_scheduler cpu 5
+try 2 err "argument '7'.*only SECONDS" ./vcpu_scheduler 5 7
+try 2 err "SECONDS.*$range" ./memory_coordinator
+try 2 err "mem SECONDS 'x'.*$range" ./memory_coordinator x
+try 2 err "argument 'mem'.*only SECONDS" ./memory_coordinator 5 mem
+
+# The name is the last part of argv[0], and only the whole of it.
+try 2 err "missing argument 'SECONDS'" bash -c 'exec -a /some/where/vcpu_scheduler ./vmbal'
+try 2 err "missing argument 'COMMAND'" bash -c 'exec -a vcpu_scheduler2 ./vmbal'
+try 2 err "missing argument 'COMMAND'" bash -c 'exec -a my_vcpu_scheduler ./vmbal'
+
+# No libvirtd: a line that names the connection, and with --once the end.
+try 1 err 'qemu\+unix:.*nonexistent' ./vmbal -c "$nowhere" --once cpu 1
+try 1 err 'qemu\+unix:.*nonexistent' ./memory_coordinator -c "$nowhere" -1 1
+try 1 err 'nosuch' ./vmbal -c nosuch:///system --once cpu 1 mem 1
+
+# Without --once it keeps trying, says so once, and ends within a second of a signal.
+./vmbal -c "$nowhere" cpu 0.2 mem 0.2 2>build/cli.log &
+pid=$!
+sleep 2.5
+holds "it keeps trying" "" kill -0 $pid
+begun=$(date +%s%N)
+kill -TERM $pid
+wait $pid
+holds "SIGTERM: exit 0" "exit $?" test $? -eq 0
+took=$((($(date +%s%N) - begun) / 1000000))
+within "... within a second, ms" $took 0 1000
+holds "the failure is logged once" "$(cat build/cli.log)" \
+	test "$(grep -c nonexistent build/cli.log)" -le 2
+plan
