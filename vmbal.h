@@ -210,7 +210,6 @@ struct place {
 	double *load;  /* per bin: of the plan being made */
 	double *sums;  /* per vCPU */
 	uint32_t *head;
-	int *best;
 	struct place_rank *order, *cand;
 	struct place_item *item;
 	const struct cpuset **set;
@@ -252,8 +251,8 @@ struct place_score place_now(struct place *pl);
  * bin then, or BIN_FLOATS.  Neither fullest nor squares is worse than now, mandatory moves
  * apart.  O(n log n), deterministic.
  */
-struct place_score place_plan(struct place *pl, double aim, double stop_points, size_t max_moves,
-			      int *at);
+struct place_score place_plan(struct place *pl, double aim, double stop_points,
+			      size_t max_moves, int *at);
 
 /* policy/cpu.c */
 

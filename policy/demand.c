@@ -1,0 +1,107 @@
+/*
+ * demand.c - the demand of each vCPU, seen through the contention it runs in.
+ *
+ * A sample bounds the demand from both sides.  What a vCPU ran it wanted, so demand >= run.
+ * And work that waits its turn is late by what it waited, at most, so demand <=
+ * run / (1 - wait): this is exact for work that goes on only after what it waits for is done
+ * (closed loop), and far too much for work that arrives whether or not the last piece is done
+ * (open loop) on a bin that is not full.  Uncontended, the two bounds meet.  Contended, we go
+ * on believing what we knew, as long as it lies between them; what we know nothing of is
+ * guessed from the bin: where it idles everybody gets his demand, where it is full nobody does.
+ */
+#include "vmbal.h"
+
+#include <math.h>
+
+#define WAIT_MAX     0.98  /* of the time: beyond it the division only amplifies noise */
+#define IDLE_FULL    0.005 /* of a bin: idling less, it is full (the grain is 10 ms in 2 s) */
+#define IDLE_SPARE   0.015 /* of a bin: idling more, everybody gets what he asks for */
+#define SMOOTH       0.1   /* weight of a new sample: 5 % wobble becomes 1.2 % */
+#define SMOOTH_FAR   0.3   /* weight of a sample beyond FAR deviations */
+#define FAR          2.0   /* deviations */
+#define STEP         3.0   /* deviations: two successive samples beyond are a new load */
+#define STEP_MIN     0.10  /* CPUs: no step is smaller */
+#define STEP_SAMPLES 2     /* one sample may be chance */
+#define SIGMA_MIN    0.01  /* CPUs: no sample is better, by its grain alone */
+#define GRAIN_S      0.010 /* seconds: libvirt 9.0 counts vCPU time in these */
+#define VAR_SMOOTH   0.1   /* weight of a new squared deviation */
+#define DRIFT_IDLE   8.0   /* intervals until a memory yields to a guess, idle elsewhere */
+#define DRIFT_FULL   40.0  /* the same where all bins are full: guesses are worse there */
+
+/* What one sample allows: at least lo, at most hi, and where between without other knowledge.
+ */
+struct bounds {
+	double lo, hi, guess;
+};
+
+/* 0 where the bin has idle time to spare, 1 where it is full, a ramp between. */
+static double fullness(double idle)
+{
+	double f = (IDLE_SPARE - idle) / (IDLE_SPARE - IDLE_FULL);
+
+	return fmax(0, fmin(1, f));
+}
+
+static double limit(const struct vcpu *v)
+{
+	return v->quota > 0 ? fmin(1, v->quota) : 1;
+}
+
+static struct bounds bounds_of(const struct vcpu *v, double idle)
+{
+	struct bounds b = { .lo = fmin(v->run, limit(v)) };
+	double wait = fmin(fmax(v->wait, 0), WAIT_MAX);
+
+	b.hi = fmin(v->run / (1 - wait), limit(v));
+	b.guess = b.lo + (b.hi - b.lo) * (v->moved.held ? 0 : fullness(idle));
+	return b;
+}
+
+/* A sample far off, twice on one side, is a new load: take it as it is. */
+static bool is_step(struct demand *d, double off, double sigma)
+{
+	int side = off > 0 ? 1 : -1;
+
+	if (fabs(off) < fmax(STEP_MIN, STEP * sigma)) {
+		d->steps = 0;
+		return false;
+	}
+	d->steps = side == d->side ? d->steps + 1 : 1;
+	d->side = side;
+	return d->steps >= STEP_SAMPLES;
+}
+
+static void take_in(struct demand *d, double sample, double grain)
+{
+	double off = sample - d->mean, sigma = sqrt(d->var);
+
+	if (is_step(d, off, fmax(sigma, grain))) {
+		d->mean = sample;
+		d->steps = 0;
+		return;
+	}
+	d->mean += off * (fabs(off) > FAR * sigma ? SMOOTH_FAR : SMOOTH);
+	d->var += VAR_SMOOTH * (off * off - d->var);
+}
+
+void demand_update(struct vcpu *v, double idle, bool spare, double elapsed_s)
+{
+	struct demand *d = &v->seen;
+	double grain = fmax(SIGMA_MIN, GRAIN_S / elapsed_s / 2);
+
+	if (v->sampled && d->seen == 0) {
+		d->mean = bounds_of(v, idle).guess;
+		d->var = grain * grain;
+		d->seen = 1;
+	} else if (v->sampled) {
+		struct bounds b = bounds_of(v, idle);
+
+		if (d->mean < b.lo || d->mean > b.hi)
+			take_in(d, fmin(fmax(d->mean, b.lo), b.hi), grain);
+		else
+			d->mean += (b.guess - d->mean) / (spare ? DRIFT_IDLE : DRIFT_FULL);
+		d->seen++;
+	}
+	d->var = fmax(d->var, grain * grain);
+	v->demand = fmin(d->mean, limit(v));
+}

@@ -1,0 +1,658 @@
+/*
+ * place.c - where vCPUs should run: bounds, and a plan with few moves.
+ *
+ * The plan starts from where everybody is.  Bins above the target level give up their
+ * largest vCPUs, as few as bring them down (Aggarwal, Motwani, Zhu 2003); these go, largest
+ * first, to the bin that is least full with them.  Then single moves and swaps lower the
+ * fullest bin and the spread, the best per pin first, and what turned out needless goes home.
+ * Several levels are tried; a lower fullest bin wins, then a lower spread, then fewer moves.
+ */
+#include "vmbal.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TINY    1e-9  /* CPUs: rounding of sums */
+#define STEPS   64    /* refining steps at most, plus two per bin */
+#define REACH   6     /* fullest and emptiest bins a refining step looks at */
+#define PAY     0.2   /* a step's fall of the sum of squares, per squared demand moved */
+#define CLEARLY 0.01  /* of the bound: a fullest bin is lower if by this much */
+#define NEARLY  0.5   /* points: spreads closer than this are alike */
+#define POINTS  100.0 /* per CPU */
+
+/* Levels to plan to, over the aim; more than the first only where planning is cheap. */
+static const double level[] = { 1.0, 0.97, 0.98, 1.03, 1.08, 1.15 };
+#define CHEAP 2048 /* vCPUs: a plan for so many takes about a millisecond */
+
+#define NOBODY UINT32_MAX
+
+/* A vCPU by its demand: a pair, so that qsort needs no context. */
+struct place_rank {
+	double d;
+	uint32_t i;
+};
+
+struct place_item {
+	double d;
+	const struct cpuset *allowed;
+	uint32_t set;  /* index of allowed in place.set */
+	uint32_t next; /* in its bin's list, or NOBODY */
+	int home;      /* where it is; BIN_ASTRAY: nowhere, must be placed */
+	int at;        /* where the plan has it; BIN_FLOATS: no part of the plan */
+	bool fixed;
+};
+
+/* ---- the problem ------------------------------------------------------------------- */
+
+static void *lay(char **work, size_t size)
+{
+	char *p = *work;
+
+	*work = p + (size + sizeof(double) - 1) / sizeof(double) * sizeof(double);
+	return p;
+}
+
+static void lay_out(struct place *pl, char *work)
+{
+	pl->other = lay(&work, pl->nbins * sizeof(*pl->other));
+	pl->load = lay(&work, pl->nbins * sizeof(*pl->load));
+	pl->sums = lay(&work, (pl->n + 1) * sizeof(*pl->sums));
+	pl->item = lay(&work, pl->n * sizeof(*pl->item));
+	pl->set = lay(&work, (pl->n + 1) * sizeof(*pl->set));
+	pl->order = lay(&work, pl->n * sizeof(*pl->order));
+	pl->head = lay(&work, pl->nbins * sizeof(*pl->head));
+	pl->cand = lay(&work, pl->nbins * sizeof(*pl->cand));
+}
+
+size_t place_work_size(size_t n, size_t nbins)
+{
+	size_t per_bin = 2 * sizeof(double) + 2 * sizeof(uint32_t);
+	size_t per_vcpu = sizeof(double) + sizeof(struct place_item) + sizeof(void *) +
+			  sizeof(struct place_rank);
+
+	return n * per_vcpu + nbins * per_bin + 16 * sizeof(double);
+}
+
+static uint32_t set_of(struct place *pl, const struct cpuset *allowed)
+{
+	size_t i = pl->nsets;
+
+	while (i > 0 && pl->set[i - 1] != allowed)
+		i--;
+	if (i > 0)
+		return (uint32_t)(i - 1);
+	pl->set[pl->nsets] = allowed;
+	return (uint32_t)pl->nsets++;
+}
+
+static void add_item(struct place *pl, size_t i, const struct vcpu *v)
+{
+	struct place_item *it = &pl->item[i];
+	bool must = v->why == VCPU_SETTLE || v->why == VCPU_FENCE;
+
+	it->d = v->demand;
+	it->allowed = v->allowed;
+	it->set = set_of(pl, v->allowed);
+	it->fixed = v->why != VCPU_STAYS && !must;
+	it->home = must ? BIN_ASTRAY : v->bin;
+	it->at = it->home;
+	if (it->home == BIN_FLOATS || (it->home == BIN_ASTRAY && !must)) {
+		it->home = it->at = BIN_FLOATS;
+		it->fixed = true;
+	}
+}
+
+/* Largest first; equal ones in the caller's order. */
+static int by_demand(const void *a, const void *b)
+{
+	const struct place_rank *x = a, *y = b;
+
+	if (x->d != y->d)
+		return x->d > y->d ? -1 : 1;
+	return x->i < y->i ? -1 : x->i > y->i;
+}
+
+/* Floating vCPUs that the plan leaves alone: a load as even as the kernel makes it. */
+static void spread_floats(struct place *pl)
+{
+	double sum = 0, room = 0;
+
+	for (size_t i = 0; i < pl->n; i++)
+		sum += pl->item[i].home == BIN_FLOATS ? pl->item[i].d : 0;
+	for (size_t b = 0; b < pl->nbins; b++)
+		room += pl->bin[b].capacity;
+	for (size_t b = 0; b < pl->nbins; b++)
+		pl->other[b] =
+			pl->bin[b].other + (room > 0 ? sum * pl->bin[b].capacity / room : 0);
+}
+
+static void find_bound(struct place *pl);
+
+void place_begin(struct place *pl, const struct bin *bin, size_t nbins, const struct vcpu *vcpu,
+		 size_t n, void *work)
+{
+	memset(pl, 0, sizeof(*pl));
+	pl->bin = bin;
+	pl->nbins = nbins;
+	pl->n = n;
+	lay_out(pl, work);
+	for (size_t i = 0; i < n; i++) {
+		add_item(pl, i, &vcpu[i]);
+		pl->order[i] = (struct place_rank){ .d = vcpu[i].demand, .i = (uint32_t)i };
+	}
+	qsort(pl->order, n, sizeof(*pl->order), by_demand);
+	spread_floats(pl);
+	find_bound(pl);
+}
+
+/* ---- bounds ------------------------------------------------------------------------ */
+
+static bool usable(const struct place *pl, const struct cpuset *set, size_t b)
+{
+	return pl->bin[b].capacity > 0 && (!set || cpuset_has(set, (unsigned)b));
+}
+
+/* The level to which demand, poured like water over the other load of a set, rises. */
+static double water(struct place *pl, const struct cpuset *set, double demand)
+{
+	struct place_rank *r = pl->cand;
+	double room = 0, poured = demand;
+	size_t m = 0;
+
+	for (size_t b = 0; b < pl->nbins; b++)
+		if (usable(pl, set, b))
+			r[m++] = (struct place_rank){ pl->other[b] / pl->bin[b].capacity,
+						      (uint32_t)b };
+	qsort(r, m, sizeof(*r), by_demand);
+	while (m > 0 && (room <= 0 || poured / room > r[m - 1].d)) {
+		m--;
+		room += pl->bin[r[m].i].capacity;
+		poured += pl->other[r[m].i];
+	}
+	return room > 0 ? poured / room : 0;
+}
+
+/* Is every bin of a also in b? */
+static bool within(const struct place *pl, const struct cpuset *a, const struct cpuset *b)
+{
+	if (!b || a == b)
+		return true;
+	for (size_t w = 0; w <= (pl->nbins - 1) / 64; w++)
+		if (a->bits[w] & ~b->bits[w])
+			return false;
+	return true;
+}
+
+/* The least other load and the most capacity of a bin in set, and how many bins it has. */
+static size_t survey(const struct place *pl, const struct cpuset *set, double *other,
+		     double *most)
+{
+	size_t m = 0;
+
+	*other = DBL_MAX;
+	*most = 0;
+	for (size_t b = 0; b < pl->nbins; b++) {
+		if (!usable(pl, set, b))
+			continue;
+		m++;
+		*other = fmin(*other, pl->other[b]);
+		*most = fmax(*most, pl->bin[b].capacity);
+	}
+	return m;
+}
+
+/*
+ * What the vCPUs that cannot leave set must come to: the water level; and of the k * m + 1
+ * largest on m bins, k + 1 share one, at best the smallest of them (k = 0: the largest alone).
+ */
+static double bound_of(struct place *pl, const struct cpuset *set)
+{
+	double sum = 0, other, most, pigeon = 0;
+	size_t m = survey(pl, set, &other, &most), r = 0;
+
+	if (m == 0)
+		return 0;
+	for (size_t k = 0; k < pl->n; k++) {
+		const struct place_item *it = &pl->item[pl->order[k].i];
+
+		if (it->home == BIN_FLOATS || !within(pl, it->allowed, set))
+			continue;
+		pl->sums[r] = sum;
+		sum += it->d;
+		if (r % m == 0)
+			pigeon = fmax(pigeon, sum - pl->sums[r - r / m]);
+		r++;
+	}
+	return r == 0 ? 0 : fmax(water(pl, set, sum), (pigeon + other) / most);
+}
+
+static void find_bound(struct place *pl)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < pl->n; i++)
+		sum += pl->item[i].home == BIN_FLOATS ? 0 : pl->item[i].d;
+	pl->level = water(pl, NULL, sum);
+	pl->bound = bound_of(pl, NULL);
+	for (size_t s = 0; s < pl->nsets; s++)
+		pl->bound = fmax(pl->bound, bound_of(pl, pl->set[s]));
+}
+
+/* ---- the placement in hand ---------------------------------------------------------- */
+
+static void put(struct place *pl, uint32_t i, int b)
+{
+	struct place_item *it = &pl->item[i];
+
+	it->at = b;
+	it->next = pl->head[b];
+	pl->head[b] = i;
+	pl->load[b] += it->d;
+}
+
+static void take(struct place *pl, uint32_t i)
+{
+	struct place_item *it = &pl->item[i];
+	uint32_t *p = &pl->head[it->at];
+
+	while (*p != i)
+		p = &pl->item[*p].next;
+	*p = it->next;
+	pl->load[it->at] -= it->d;
+	it->at = BIN_ASTRAY;
+}
+
+/* Everybody at home; each bin's list from the largest to the smallest. */
+static void go_home(struct place *pl)
+{
+	for (size_t b = 0; b < pl->nbins; b++) {
+		pl->load[b] = pl->other[b];
+		pl->head[b] = NOBODY;
+	}
+	for (size_t k = pl->n; k-- > 0;) {
+		uint32_t i = pl->order[k].i;
+
+		pl->item[i].at = pl->item[i].home;
+		if (pl->item[i].home >= 0)
+			put(pl, i, pl->item[i].home);
+	}
+}
+
+static double full(const struct place *pl, size_t b)
+{
+	return pl->bin[b].capacity > 0 ? pl->load[b] / pl->bin[b].capacity : 0;
+}
+
+static struct place_score score(const struct place *pl)
+{
+	struct place_score s = { 0 };
+	size_t m = 0;
+
+	for (size_t b = 0; b < pl->nbins; b++) {
+		double x = full(pl, b), off = x - pl->level;
+
+		if (pl->bin[b].capacity <= 0)
+			continue;
+		m++;
+		s.squares += x * x;
+		if (pl->head[b] == NOBODY && off > 0)
+			continue;
+		s.fullest = fmax(s.fullest, x);
+		s.spread += off * off;
+	}
+	s.spread = m > 0 ? POINTS * sqrt(s.spread / (double)m) : 0;
+	for (size_t i = 0; i < pl->n; i++) {
+		if (pl->item[i].at == pl->item[i].home)
+			continue;
+		s.moves++;
+		s.moved += pl->item[i].d * pl->item[i].d;
+	}
+	return s;
+}
+
+struct place_score place_now(struct place *pl)
+{
+	go_home(pl);
+	return score(pl);
+}
+
+size_t place_fewest(const struct place *pl, double target)
+{
+	size_t moves = 0;
+
+	for (size_t b = 0; b < pl->nbins; b++)
+		pl->load[b] = pl->other[b];
+	for (size_t i = 0; i < pl->n; i++)
+		if (pl->item[i].home >= 0)
+			pl->load[pl->item[i].home] += pl->item[i].d;
+	for (size_t k = 0; k < pl->n; k++) {
+		const struct place_item *it = &pl->item[pl->order[k].i];
+
+		if (it->home == BIN_ASTRAY) {
+			moves++;
+		} else if (it->home >= 0 && !it->fixed &&
+			   pl->load[it->home] > target * pl->bin[it->home].capacity + TINY) {
+			pl->load[it->home] -= it->d;
+			moves++;
+		}
+	}
+	return moves;
+}
+
+/* ---- evict and place ---------------------------------------------------------------- */
+
+/* Of bin b, down to target: the largest, but for the last the smallest that still suffices. */
+static void evict_bin(struct place *pl, size_t b, double target)
+{
+	double most = target * pl->bin[b].capacity + TINY;
+	uint32_t i = pl->head[b], last = NOBODY, least;
+
+	while (i != NOBODY && pl->load[b] > most) {
+		uint32_t next = pl->item[i].next;
+
+		if (!pl->item[i].fixed) {
+			take(pl, i);
+			last = i;
+		}
+		i = next;
+	}
+	if (last == NOBODY || pl->load[b] > most)
+		return;
+	least = last;
+	for (i = pl->head[b]; i != NOBODY; i = pl->item[i].next)
+		if (!pl->item[i].fixed && pl->item[i].d < pl->item[least].d &&
+		    pl->load[b] + pl->item[last].d - pl->item[i].d <= most)
+			least = i;
+	if (least != last) {
+		take(pl, least);
+		put(pl, last, (int)b);
+	}
+}
+
+/* The allowed bin that is least full with i in it; home if that is no worse. */
+static int choose(const struct place *pl, uint32_t i)
+{
+	const struct place_item *it = &pl->item[i];
+	double best = DBL_MAX;
+	int at = BIN_ASTRAY;
+
+	for (size_t b = 0; b < pl->nbins; b++) {
+		double x;
+
+		if (!usable(pl, it->allowed, b))
+			continue;
+		x = (pl->load[b] + it->d) / pl->bin[b].capacity;
+		if (x < best - TINY || (x < best + TINY && (int)b == it->home)) {
+			best = x;
+			at = (int)b;
+		}
+	}
+	return at;
+}
+
+static void settle(struct place *pl)
+{
+	for (size_t k = 0; k < pl->n; k++) {
+		uint32_t i = pl->order[k].i;
+		int b;
+
+		if (pl->item[i].at != BIN_ASTRAY)
+			continue;
+		b = choose(pl, i);
+		if (b >= 0)
+			put(pl, i, b);
+	}
+}
+
+/* ---- refine ------------------------------------------------------------------------- */
+
+/* Moving i to bin q, and j (or nobody) back to where i was. */
+struct step {
+	uint32_t i, j;
+	int q;
+	double merit;
+};
+
+enum aim { LOWER_FULLEST, LOWER_SPREAD };
+
+/* What a move of i to b adds to the number of pins, -1 to 1. */
+static int pins(const struct place_item *it, int b)
+{
+	return (b != it->home) - (it->at != it->home);
+}
+
+/* What bringing p to x and q to y is worth, in the goal's own measure. */
+static double gain(const struct place *pl, enum aim goal, size_t p, size_t q, double x,
+		   double y)
+{
+	double a = full(pl, p), b = full(pl, q);
+
+	if (goal == LOWER_FULLEST)
+		return fmax(a, b) - fmax(x, y);
+	if (fmax(x, y) > fmax(a, b) + TINY)
+		return 0;
+	return a * a + b * b - x * x - y * y;
+}
+
+static void consider(const struct place *pl, enum aim goal, uint32_t i, uint32_t j, size_t q,
+		     struct step *best)
+{
+	const struct place_item *it = &pl->item[i], *back = j == NOBODY ? NULL : &pl->item[j];
+	size_t p = (size_t)it->at;
+	double net = it->d - (back ? back->d : 0), worth, cost;
+	int more = pins(it, (int)q) + (back ? pins(back, (int)p) : 0);
+
+	worth = gain(pl, goal, p, q, (pl->load[p] - net) / pl->bin[p].capacity,
+		     (pl->load[q] + net) / pl->bin[q].capacity);
+	if (worth <= TINY)
+		return;
+	cost = it->d * it->d + (back ? back->d * back->d : 0);
+	if (goal == LOWER_SPREAD && more > 0 && worth < PAY * cost)
+		return;
+	worth /= more > 0 ? more : CLEARLY;
+	if (worth > best->merit + TINY)
+		*best = (struct step){ .i = i, .j = j, .q = (int)q, .merit = worth };
+}
+
+/* All moves and swaps between bins p and q. */
+static void consider_pair(const struct place *pl, enum aim goal, size_t p, size_t q,
+			  struct step *best)
+{
+	for (uint32_t i = pl->head[p]; i != NOBODY; i = pl->item[i].next) {
+		if (pl->item[i].fixed || !usable(pl, pl->item[i].allowed, q))
+			continue;
+		consider(pl, goal, i, NOBODY, q, best);
+		for (uint32_t j = pl->head[q]; j != NOBODY; j = pl->item[j].next)
+			if (!pl->item[j].fixed && pl->item[j].d < pl->item[i].d &&
+			    usable(pl, pl->item[j].allowed, p))
+				consider(pl, goal, i, j, q, best);
+	}
+}
+
+/* Bins by how full they are, fullest first; those without a vCPU only to receive. */
+static size_t rank_bins(struct place *pl)
+{
+	size_t m = 0;
+
+	for (size_t b = 0; b < pl->nbins; b++)
+		if (pl->bin[b].capacity > 0)
+			pl->cand[m++] = (struct place_rank){ full(pl, b), (uint32_t)b };
+	qsort(pl->cand, m, sizeof(*pl->cand), by_demand);
+	return m;
+}
+
+static struct step best_step(struct place *pl, enum aim goal)
+{
+	struct step best = { .i = NOBODY };
+	size_t m = rank_bins(pl), from = 0, seen = 0;
+	size_t reach = goal == LOWER_FULLEST ? 1 : REACH;
+	size_t last = m > REACH * REACH ? m - REACH : 0;
+
+	for (; from < m && seen < reach; from++) {
+		size_t p = pl->cand[from].i;
+
+		if (pl->head[p] == NOBODY)
+			continue;
+		seen++;
+		for (size_t to = m; to-- > (last > from ? last : from + 1);)
+			consider_pair(pl, goal, p, pl->cand[to].i, &best);
+	}
+	return best;
+}
+
+static void make_step(struct place *pl, const struct step *s)
+{
+	int p = pl->item[s->i].at;
+
+	take(pl, s->i);
+	put(pl, s->i, s->q);
+	if (s->j != NOBODY) {
+		take(pl, s->j);
+		put(pl, s->j, p);
+	}
+}
+
+static void refine(struct place *pl, double target, double stop_points)
+{
+	for (size_t k = 0; k < STEPS + 2 * pl->nbins; k++) {
+		struct place_score s = score(pl);
+		struct step step = { .i = NOBODY };
+
+		if (s.fullest > target + TINY)
+			step = best_step(pl, LOWER_FULLEST);
+		if (step.i == NOBODY && s.spread > stop_points)
+			step = best_step(pl, LOWER_SPREAD);
+		if (step.i == NOBODY)
+			return;
+		make_step(pl, &step);
+	}
+}
+
+/* ---- the plan ----------------------------------------------------------------------- */
+
+/* Send home what need not have moved, smallest first: it stays within target and spread. */
+static void undo(struct place *pl, double target, double stop_points)
+{
+	struct place_score s = score(pl);
+	double top = fmax(target, s.fullest) + TINY;
+	double most = fmax(stop_points, s.spread) / POINTS;
+	double sum = s.spread / POINTS * s.spread / POINTS * (double)pl->nbins;
+
+	for (size_t k = pl->n; k-- > 0;) {
+		uint32_t i = pl->order[k].i;
+		const struct place_item *it = &pl->item[i];
+		double x, y, after;
+
+		if (it->home < 0 || it->at == it->home)
+			continue;
+		x = (pl->load[it->home] + it->d) / pl->bin[it->home].capacity;
+		y = (pl->load[it->at] - it->d) / pl->bin[it->at].capacity;
+		after = sum + pow(x - pl->level, 2) -
+			pow(full(pl, (size_t)it->home) - pl->level, 2) + pow(y - pl->level, 2) -
+			pow(full(pl, (size_t)it->at) - pl->level, 2);
+		if (x > top || after > most * most * (double)pl->nbins)
+			continue;
+		take(pl, i);
+		put(pl, i, it->home);
+		sum = after;
+	}
+}
+
+/* A plan to one level, left in hand. */
+static struct place_score plan_to(struct place *pl, double target, double stop_points)
+{
+	go_home(pl);
+	for (size_t b = 0; b < pl->nbins; b++)
+		evict_bin(pl, b, target);
+	settle(pl);
+	refine(pl, target, stop_points);
+	undo(pl, target, stop_points);
+	return score(pl);
+}
+
+/* A plan that only refines where everybody is, of few moves. */
+static struct place_score plan_few(struct place *pl, double target, double stop_points,
+				   size_t max_moves)
+{
+	struct place_score s;
+
+	go_home(pl);
+	settle(pl);
+	s = score(pl);
+	max_moves += s.moves;
+	while (s.moves < max_moves) {
+		struct step step =
+			best_step(pl, s.fullest > target + TINY ? LOWER_FULLEST : LOWER_SPREAD);
+
+		if (step.i == NOBODY || (s.fullest <= target + TINY && s.spread <= stop_points))
+			break;
+		make_step(pl, &step);
+		s = score(pl);
+	}
+	return s;
+}
+
+/* Is a better than b?  First a fullest bin clearly lower, then the spread, then moves. */
+static bool better(const struct place *pl, struct place_score a, struct place_score b,
+		   double target, double stop_points)
+{
+	double fa = fmax(a.fullest, target), fb = fmax(b.fullest, target);
+	double sa = fmax(a.spread, stop_points), sb = fmax(b.spread, stop_points);
+
+	if (fabs(fa - fb) > CLEARLY * pl->bound)
+		return fa < fb;
+	if (fabs(sa - sb) > NEARLY)
+		return sa < sb;
+	if (a.moves != b.moves)
+		return a.moves < b.moves;
+	return a.squares < b.squares;
+}
+
+static void keep(const struct place *pl, int *at)
+{
+	for (size_t i = 0; i < pl->n; i++)
+		at[i] = pl->item[i].at;
+}
+
+/* Nobody who must be placed, so that doing nothing is a choice. */
+static bool may_stay(const struct place *pl)
+{
+	for (size_t i = 0; i < pl->n; i++)
+		if (pl->item[i].home == BIN_ASTRAY)
+			return false;
+	return true;
+}
+
+static bool no_worse(struct place_score a, struct place_score b)
+{
+	return a.fullest <= b.fullest + TINY && a.squares <= b.squares + TINY;
+}
+
+struct place_score place_plan(struct place *pl, double aim, double stop_points,
+			      size_t max_moves, int *at)
+{
+	double target = aim * pl->bound;
+	struct place_score now = place_now(pl), best = now;
+	bool stay = may_stay(pl), any = stay;
+	size_t levels = pl->n <= CHEAP ? sizeof(level) / sizeof(*level) : 2;
+
+	keep(pl, at);
+	if (max_moves < pl->n)
+		levels = 1;
+	for (size_t k = 0; k < levels; k++) {
+		struct place_score s = max_moves < pl->n
+					       ? plan_few(pl, target, stop_points, max_moves)
+					       : plan_to(pl, level[k] * target, stop_points);
+
+		if (stay && !no_worse(s, now))
+			continue;
+		if (!any || better(pl, s, best, target, stop_points)) {
+			best = s;
+			keep(pl, at);
+			any = true;
+		}
+	}
+	return best;
+}
