@@ -22,7 +22,7 @@ LINK      = $(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -pthread
 POLICY    = $(patsubst %.c,$(B)/%.o,$(wildcard policy/*.c))
 HOST      = $(patsubst %.c,$(B)/%.o,$(wildcard host/*.c))
 PLANT     = $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/plant_*.c))
-UNITS     = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+UNITS     = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/fault/test_*.c))
 SIMS      = $(patsubst %.c,$(B)/%,$(wildcard tests/sim/*.c))
 
 all: vmbal $(NAMES)
@@ -88,6 +88,11 @@ sanitized:
 	$(MAKE) B=build/tsan SAN=thread build/tsan/vmbal
 
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(POLICY) $(PLANT)
+	$(LINK) -o $@ $^ -lcmocka -lm
+
+# The chain: host/ unchanged, over a simulated libvirt and a simulated /proc.
+FAKE      = $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/*.c))
+$(B)/tests/fault/test_%: $(B)/tests/fault/test_%.o $(FAKE) $(filter-out %/proc.o,$(HOST)) $(POLICY)
 	$(LINK) -o $@ $^ -lcmocka -lm
 
 $(B)/tests/sim/%: $(B)/tests/sim/%.o $(POLICY) $(PLANT)

@@ -1,0 +1,54 @@
+/*
+ * fake.h - a libvirt that answers from a simulated host.
+ *
+ * Tests link host/ and policy/ unchanged with libvirt.c and proc.c of this directory in place
+ * of libvirt and of host/proc.c.  There is one simulated host at a time; its time moves only
+ * by fake_advance().  Calls are counted, and any of them can be made to fail.
+ */
+#ifndef FAKE_H
+#define FAKE_H
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "tests/fake/plant_cpu.h"
+#include "tests/fake/plant_mem.h"
+
+#define FAKE_VCPUS  16
+#define FAKE_GUESTS 1024
+
+/* A new, empty host; whatever was there before is gone. */
+void fake_host(unsigned ncpus, uint64_t total_kib, uint64_t seed);
+void fake_end(void);
+
+struct plant *fake_cpus(void);
+struct plant_mem *fake_mem(void);
+
+/* Starts a guest, floating over all pCPUs; returns its index.  Names are "guest-<index>". */
+unsigned fake_guest(unsigned nvcpus, const struct plant_load *load,
+		    const struct plant_mem_guest *mem);
+void fake_stop_guest(unsigned guest);
+void fake_restart_guest(unsigned guest);           /* same UUID, new id, counters from 0 */
+unsigned fake_task(unsigned guest, unsigned vcpu); /* its task in the CPU plant */
+void fake_mask(unsigned guest, unsigned vcpu,
+	       uint64_t mask);                  /* somebody else's pin: an event */
+void fake_fence(unsigned guest, uint64_t mask); /* of the persistent definition; 0: transient */
+void fake_pcpu(unsigned cpu, bool online);
+void fake_busy(unsigned guest, bool busy); /* a job holds it */
+
+void fake_advance(uint64_t ns);
+
+/* Calls into libvirt that a real client would send to the daemon. */
+unsigned fake_calls(void);
+unsigned fake_pins(void);     /* virDomainPinVcpuFlags that succeeded */
+unsigned fake_balloons(void); /* virDomainSetMemoryFlags that succeeded */
+int fake_refs(void);          /* domain references that nobody has freed yet */
+
+/* The k-th call from now, counted from 1, fails with this code; 0: none. */
+void fake_fail_at(unsigned k, int code);
+void fake_dead(bool dead); /* every call fails and the connection is not alive */
+
+/* A mask that the host would not accept, or a pin that changed nothing, was asked for. */
+unsigned fake_offences(void);
+
+#endif

@@ -1,0 +1,658 @@
+/*
+ * libvirt.c - the part of libvirt's API that vmbal calls, answered from the two plants.
+ *
+ * It is as strict as the real thing where leniency would hide a mistake: masks without an
+ * online pCPU are refused, virNode*Stats want the exact count, a reference freed twice or
+ * kept is seen.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/fake/fake.h"
+
+struct _virConnect {
+	bool readonly;
+};
+
+struct _virDomain {
+	unsigned guest;
+	unsigned id;
+	int refs;
+};
+
+struct fake_domain {
+	bool running, busy;
+	unsigned id, nvcpus;
+	char name[GUEST_NAME_LEN];
+	unsigned char uuid[UUID_LEN];
+	unsigned task[FAKE_VCPUS];
+	uint64_t mask[FAKE_VCPUS]; /* live */
+	uint64_t fence;            /* 0: transient, it has no persistent definition */
+	struct plant_load load;
+	size_t mem; /* in the memory plant; SIZE_MAX: none */
+	uint64_t max_kib;
+	int period;
+};
+
+static struct {
+	struct plant *cpus;
+	struct plant_mem *mem;
+	unsigned ncpus, nguests, next_id;
+	struct fake_domain guest[FAKE_GUESTS];
+	struct _virConnect conn;
+	virConnectDomainEventGenericCallback callback[3];
+	void *opaque[3];
+	unsigned calls, pins, balloons, offences, fail_at;
+	int refs, fail_code, code;
+	uint64_t online;
+	bool dead;
+} host;
+
+/* ---- the test's side ---- */
+
+static uint64_t all_cpus(void)
+{
+	return host.ncpus < 64 ? ((uint64_t)1 << host.ncpus) - 1 : UINT64_MAX;
+}
+
+void fake_host(unsigned ncpus, uint64_t total_kib, uint64_t seed)
+{
+	fake_end();
+	memset(&host, 0, sizeof(host));
+	host.ncpus = ncpus;
+	host.cpus = plant_new(ncpus, seed);
+	host.mem = plant_mem_new(total_kib, &(struct plant_course){ 0 }, seed);
+	host.next_id = 1;
+	host.online = all_cpus();
+}
+
+void fake_end(void)
+{
+	if (host.cpus)
+		plant_free(host.cpus);
+	if (host.mem)
+		plant_mem_free(host.mem);
+	host.cpus = NULL;
+	host.mem = NULL;
+}
+
+struct plant *fake_cpus(void)
+{
+	return host.cpus;
+}
+
+struct plant_mem *fake_mem(void)
+{
+	return host.mem;
+}
+
+static void start(struct fake_domain *d)
+{
+	d->running = true;
+	d->id = host.next_id++;
+	d->period = 0;
+	for (unsigned k = 0; k < d->nvcpus; k++) {
+		d->task[k] = plant_task(host.cpus, &d->load);
+		d->mask[k] = all_cpus();
+	}
+}
+
+unsigned fake_guest(unsigned nvcpus, const struct plant_load *load,
+		    const struct plant_mem_guest *mem)
+{
+	unsigned i = host.nguests++;
+	struct fake_domain *d = &host.guest[i];
+
+	d->nvcpus = nvcpus;
+	d->load = *load;
+	d->fence = all_cpus();
+	snprintf(d->name, sizeof(d->name), "guest-%u", i);
+	/* Listed in another order than by UUID. */
+	snprintf((char *)d->uuid, UUID_LEN, "%08x", (i * 2654435761U) ^ 0x5a5a5a5aU);
+	d->mem = mem ? plant_mem_add(host.mem, mem) : SIZE_MAX;
+	d->max_kib = mem ? mem->max_kib : 0;
+	start(d);
+	return i;
+}
+
+void fake_stop_guest(unsigned guest)
+{
+	struct fake_domain *d = &host.guest[guest];
+
+	for (unsigned k = 0; k < d->nvcpus; k++)
+		plant_end(host.cpus, d->task[k]);
+	d->running = false;
+}
+
+void fake_restart_guest(unsigned guest)
+{
+	if (host.guest[guest].running)
+		fake_stop_guest(guest);
+	start(&host.guest[guest]);
+}
+
+unsigned fake_task(unsigned guest, unsigned vcpu)
+{
+	return host.guest[guest].task[vcpu];
+}
+
+static struct cpuset set_of(uint64_t mask)
+{
+	struct cpuset s = { { mask } };
+
+	return s;
+}
+
+static void pin(unsigned guest, unsigned vcpu, uint64_t mask)
+{
+	struct cpuset s = set_of(mask);
+
+	host.guest[guest].mask[vcpu] = mask;
+	plant_set_mask(host.cpus, host.guest[guest].task[vcpu], &s);
+}
+
+/* What the daemon tells every client when a mask changes. */
+static void event_pinned(unsigned guest, unsigned vcpu)
+{
+	struct _virDomain dom = { .guest = guest, .id = host.guest[guest].id, .refs = 1 };
+	virTypedParameter param = { .type = VIR_TYPED_PARAM_STRING };
+
+	snprintf(param.field, sizeof(param.field), VIR_DOMAIN_TUNABLE_CPU_VCPUPIN, vcpu);
+	if (host.callback[0])
+		((virConnectDomainEventTunableCallback)(void (*)(void))host.callback[0])(
+			&host.conn, &dom, &param, 1, host.opaque[0]);
+}
+
+void fake_mask(unsigned guest, unsigned vcpu, uint64_t mask)
+{
+	pin(guest, vcpu, mask);
+	event_pinned(guest, vcpu);
+}
+
+void fake_fence(unsigned guest, uint64_t mask)
+{
+	host.guest[guest].fence = mask;
+}
+
+void fake_busy(unsigned guest, bool busy)
+{
+	host.guest[guest].busy = busy;
+}
+
+void fake_pcpu(unsigned cpu, bool online)
+{
+	host.online &= ~((uint64_t)1 << cpu);
+	host.online |= (uint64_t)online << cpu;
+	plant_online(host.cpus, cpu, online);
+}
+
+void fake_advance(uint64_t ns)
+{
+	plant_advance(host.cpus, ns);
+	plant_mem_advance(host.mem, (int64_t)ns);
+}
+
+unsigned fake_calls(void)
+{
+	return host.calls;
+}
+
+unsigned fake_pins(void)
+{
+	return host.pins;
+}
+
+unsigned fake_balloons(void)
+{
+	return host.balloons;
+}
+
+int fake_refs(void)
+{
+	return host.refs;
+}
+
+unsigned fake_offences(void)
+{
+	return host.offences;
+}
+
+void fake_fail_at(unsigned k, int code)
+{
+	host.fail_at = k ? host.calls + k : 0;
+	host.fail_code = code;
+}
+
+void fake_dead(bool dead)
+{
+	host.dead = dead;
+}
+
+/* ---- errors ---- */
+
+static int fail(int code)
+{
+	host.code = code;
+	return -1;
+}
+
+/* Counts a call; -1 when it is to fail. */
+static int called(void)
+{
+	host.calls++;
+	host.code = VIR_ERR_OK;
+	if (host.dead)
+		return fail(VIR_ERR_RPC);
+	if (host.fail_at && host.calls == host.fail_at)
+		return fail(host.fail_code);
+	return 0;
+}
+
+int virGetLastErrorCode(void)
+{
+	return host.code;
+}
+
+const char *virGetLastErrorMessage(void)
+{
+	return host.code ? "simulated failure" : "no error";
+}
+
+void virSetErrorFunc(void *opaque, virErrorFunc handler)
+{
+	(void)opaque;
+	(void)handler;
+}
+
+/* ---- the connection ---- */
+
+int virInitialize(void)
+{
+	return 0;
+}
+
+int virEventRegisterDefaultImpl(void)
+{
+	return 0;
+}
+
+int virEventAddTimeout(int ms, virEventTimeoutCallback cb, void *opaque, virFreeCallback ff)
+{
+	(void)ms;
+	(void)cb;
+	(void)opaque;
+	(void)ff;
+	return 1;
+}
+
+int virEventRemoveTimeout(int timer)
+{
+	(void)timer;
+	return 0;
+}
+
+int virEventRunDefaultImpl(void)
+{
+	usleep(1000);
+	return 0;
+}
+
+virConnectPtr virConnectOpen(const char *uri)
+{
+	(void)uri;
+	if (called() < 0)
+		return NULL;
+	return &host.conn;
+}
+
+virConnectPtr virConnectOpenReadOnly(const char *uri)
+{
+	virConnectPtr conn = virConnectOpen(uri);
+
+	if (conn)
+		conn->readonly = true;
+	return conn;
+}
+
+int virConnectClose(virConnectPtr conn)
+{
+	int left = 0;
+
+	conn->readonly = false;
+	for (int i = 0; i < 3; i++)
+		left += host.callback[i] != NULL;
+	return left + host.refs;
+}
+
+char *virConnectGetURI(virConnectPtr conn)
+{
+	(void)conn;
+	return strdup("qemu:///system");
+}
+
+int virConnectIsAlive(virConnectPtr conn)
+{
+	(void)conn;
+	return !host.dead;
+}
+
+int virConnectSetKeepAlive(virConnectPtr conn, int interval, unsigned count)
+{
+	(void)conn;
+	(void)interval;
+	(void)count;
+	return 0;
+}
+
+static int event_slot(int id)
+{
+	switch (id) {
+	case VIR_DOMAIN_EVENT_ID_TUNABLE: return 0;
+	case VIR_DOMAIN_EVENT_ID_REBOOT: return 1;
+	default: return 2;
+	}
+}
+
+int virConnectDomainEventRegisterAny(virConnectPtr conn, virDomainPtr dom, int id,
+				     virConnectDomainEventGenericCallback cb, void *opaque,
+				     virFreeCallback ff)
+{
+	(void)conn;
+	(void)dom;
+	(void)ff;
+	if (called() < 0)
+		return -1;
+	host.callback[event_slot(id)] = cb;
+	host.opaque[event_slot(id)] = opaque;
+	return event_slot(id);
+}
+
+int virConnectDomainEventDeregisterAny(virConnectPtr conn, int id)
+{
+	(void)conn;
+	host.callback[id] = NULL;
+	return called();
+}
+
+/* ---- the node ---- */
+
+int virNodeGetCPUMap(virConnectPtr conn, unsigned char **map, unsigned *online, unsigned flags)
+{
+	(void)conn;
+	(void)online;
+	(void)flags;
+	if (called() < 0)
+		return -1;
+	if (!map)
+		return (int)host.ncpus;
+	*map = calloc(1, VIR_CPU_MAPLEN(host.ncpus));
+	for (unsigned i = 0; i < host.ncpus; i++)
+		if (host.online >> i & 1)
+			VIR_USE_CPU(*map, i);
+	return (int)host.ncpus;
+}
+
+int virNodeGetCPUStats(virConnectPtr conn, int cpu, virNodeCPUStatsPtr stats, int *n,
+		       unsigned flags)
+{
+	(void)conn;
+	(void)flags;
+	if (called() < 0)
+		return -1;
+	if (*n == 0) {
+		*n = 2;
+		return 0;
+	}
+	if (*n != 2 || cpu >= (int)host.ncpus)
+		return fail(VIR_ERR_INVALID_ARG);
+	snprintf(stats[0].field, sizeof(stats[0].field), VIR_NODE_CPU_STATS_USER);
+	stats[0].value = plant_busy_ns(host.cpus, (unsigned)cpu);
+	snprintf(stats[1].field, sizeof(stats[1].field), VIR_NODE_CPU_STATS_IDLE);
+	stats[1].value = plant_idle_ns(host.cpus, (unsigned)cpu);
+	return 0;
+}
+
+int virNodeGetMemoryStats(virConnectPtr conn, int cell, virNodeMemoryStatsPtr stats, int *n,
+			  unsigned flags)
+{
+	int64_t available = plant_mem_available(host.mem);
+
+	(void)conn;
+	(void)cell;
+	(void)flags;
+	if (called() < 0)
+		return -1;
+	if (*n == 0) {
+		*n = 2;
+		return 0;
+	}
+	if (*n != 2)
+		return fail(VIR_ERR_INVALID_ARG);
+	snprintf(stats[0].field, sizeof(stats[0].field), VIR_NODE_MEMORY_STATS_TOTAL);
+	stats[0].value = plant_mem_total(host.mem);
+	snprintf(stats[1].field, sizeof(stats[1].field), VIR_NODE_MEMORY_STATS_FREE);
+	stats[1].value = available > 0 ? (unsigned long long)available : 0;
+	return 0;
+}
+
+/* ---- domains ---- */
+
+static struct fake_domain *alive(virDomainPtr dom)
+{
+	struct fake_domain *d = &host.guest[dom->guest];
+
+	return d->running && d->id == dom->id ? d : NULL;
+}
+
+int virDomainGetUUID(virDomainPtr dom, unsigned char *uuid)
+{
+	memcpy(uuid, host.guest[dom->guest].uuid, UUID_LEN);
+	return 0;
+}
+
+const char *virDomainGetName(virDomainPtr dom)
+{
+	return host.guest[dom->guest].name;
+}
+
+unsigned virDomainGetID(virDomainPtr dom)
+{
+	return dom->id;
+}
+
+int virDomainRef(virDomainPtr dom)
+{
+	dom->refs++;
+	host.refs++;
+	return 0;
+}
+
+int virDomainFree(virDomainPtr dom)
+{
+	host.refs--;
+	if (--dom->refs == 0)
+		free(dom);
+	return 0;
+}
+
+static void add_u64(virDomainStatsRecordPtr r, const char *field, uint64_t value)
+{
+	virTypedParameterPtr p = &r->params[r->nparams++];
+
+	snprintf(p->field, sizeof(p->field), "%s", field);
+	p->type = VIR_TYPED_PARAM_ULLONG;
+	p->value.ul = value;
+}
+
+static void add_vcpus(virDomainStatsRecordPtr r, const struct fake_domain *d)
+{
+	char field[VIR_TYPED_PARAM_FIELD_LENGTH];
+
+	add_u64(r, "vcpu.current", d->nvcpus);
+	add_u64(r, "vcpu.maximum", d->nvcpus);
+	for (unsigned k = 0; k < d->nvcpus; k++) {
+		snprintf(field, sizeof(field), "vcpu.%u.time", k);
+		add_u64(r, field, plant_time_ns(host.cpus, d->task[k]));
+		snprintf(field, sizeof(field), "vcpu.%u.delay", k);
+		add_u64(r, field, plant_delay_ns(host.cpus, d->task[k]));
+	}
+}
+
+static void add_balloon(virDomainStatsRecordPtr r, const struct fake_domain *d)
+{
+	struct plant_mem_stats s;
+
+	if (d->mem == SIZE_MAX)
+		return;
+	plant_mem_stats(host.mem, d->mem, &s);
+	add_u64(r, "balloon.current", s.actual_kib);
+	add_u64(r, "balloon.maximum", d->max_kib);
+	add_u64(r, "balloon.rss", s.rss_kib);
+	if (!s.reported)
+		return;
+	add_u64(r, "balloon.usable", s.usable_kib);
+	add_u64(r, "balloon.unused", s.unused_kib);
+	add_u64(r, "balloon.disk_caches", s.caches_kib);
+	add_u64(r, "balloon.available", s.managed_kib);
+	add_u64(r, "balloon.swap_out", s.swap_out_kib);
+	add_u64(r, "balloon.last-update", s.last_update_s);
+}
+
+static virDomainStatsRecordPtr record(unsigned guest, unsigned stats)
+{
+	const struct fake_domain *d = &host.guest[guest];
+	virDomainStatsRecordPtr r = calloc(1, sizeof(*r));
+
+	r->dom = calloc(1, sizeof(*r->dom));
+	r->dom->guest = guest;
+	r->dom->id = d->id;
+	virDomainRef(r->dom);
+	r->params = calloc(16 + 2 * FAKE_VCPUS, sizeof(*r->params));
+	add_u64(r, "state.state", VIR_DOMAIN_RUNNING);
+	if (stats & VIR_DOMAIN_STATS_VCPU)
+		add_vcpus(r, d);
+	if (stats & VIR_DOMAIN_STATS_BALLOON)
+		add_balloon(r, d);
+	return r;
+}
+
+int virConnectGetAllDomainStats(virConnectPtr conn, unsigned stats,
+				virDomainStatsRecordPtr **out, unsigned flags)
+{
+	int n = 0;
+
+	(void)conn;
+	if (!(flags & VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT))
+		host.offences++;
+	if (called() < 0)
+		return -1;
+	*out = calloc(host.nguests + 1, sizeof(**out));
+	for (unsigned i = 0; i < host.nguests; i++)
+		if (host.guest[i].running)
+			(*out)[n++] = record(i, stats);
+	return n;
+}
+
+void virDomainStatsRecordListFree(virDomainStatsRecordPtr *records)
+{
+	for (virDomainStatsRecordPtr *r = records; r && *r; r++) {
+		virDomainFree((*r)->dom);
+		free((*r)->params);
+		free(*r);
+	}
+	free(records);
+}
+
+static void mask_to_map(uint64_t mask, unsigned char *map, int maplen)
+{
+	memset(map, 0, (size_t)maplen);
+	for (int i = 0; i < maplen * 8 && i < 64; i++)
+		if (mask >> i & 1)
+			VIR_USE_CPU(map, i);
+}
+
+int virDomainGetVcpuPinInfo(virDomainPtr dom, int n, unsigned char *maps, int maplen,
+			    unsigned flags)
+{
+	struct fake_domain *d = alive(dom);
+
+	if (called() < 0)
+		return -1;
+	if (!d || ((flags & VIR_DOMAIN_AFFECT_CONFIG) && !d->fence))
+		return fail(VIR_ERR_OPERATION_INVALID);
+	for (int k = 0; k < n && k < (int)d->nvcpus; k++)
+		mask_to_map(flags & VIR_DOMAIN_AFFECT_CONFIG ? d->fence : d->mask[k],
+			    VIR_GET_CPUMAP(maps, maplen, k), maplen);
+	return n < (int)d->nvcpus ? n : (int)d->nvcpus;
+}
+
+int virDomainPinVcpuFlags(virDomainPtr dom, unsigned vcpu, unsigned char *map, int maplen,
+			  unsigned flags)
+{
+	struct fake_domain *d = alive(dom);
+	uint64_t mask = 0;
+
+	if (called() < 0)
+		return -1;
+	if (!d)
+		return fail(VIR_ERR_OPERATION_INVALID);
+	if (d->busy)
+		return fail(VIR_ERR_OPERATION_TIMEOUT);
+	for (int i = 0; i < maplen * 8 && i < 64; i++)
+		if (VIR_CPU_USED(map, i))
+			mask |= (uint64_t)1 << i;
+	if (host.conn.readonly || flags != VIR_DOMAIN_AFFECT_LIVE || vcpu >= d->nvcpus ||
+	    !mask || mask == d->mask[vcpu] || (d->fence && (mask & ~d->fence)))
+		host.offences++;
+	host.pins++;
+	pin(dom->guest, vcpu, mask);
+	event_pinned(dom->guest, vcpu);
+	return 0;
+}
+
+int virDomainGetControlInfo(virDomainPtr dom, virDomainControlInfoPtr info, unsigned flags)
+{
+	struct fake_domain *d = alive(dom);
+
+	(void)flags;
+	if (called() < 0)
+		return -1;
+	if (!d)
+		return fail(VIR_ERR_OPERATION_INVALID);
+	memset(info, 0, sizeof(*info));
+	info->state = d->busy ? VIR_DOMAIN_CONTROL_JOB : VIR_DOMAIN_CONTROL_OK;
+	return 0;
+}
+
+int virDomainSetMemoryStatsPeriod(virDomainPtr dom, int period, unsigned flags)
+{
+	struct fake_domain *d = alive(dom);
+
+	(void)flags;
+	if (called() < 0)
+		return -1;
+	if (!d)
+		return fail(VIR_ERR_OPERATION_INVALID);
+	host.offences += host.conn.readonly;
+	d->period = period;
+	return 0;
+}
+
+int virDomainSetMemoryFlags(virDomainPtr dom, unsigned long kib, unsigned flags)
+{
+	struct fake_domain *d = alive(dom);
+
+	if (called() < 0)
+		return -1;
+	if (!d)
+		return fail(VIR_ERR_OPERATION_INVALID);
+	if (d->busy)
+		return fail(VIR_ERR_OPERATION_TIMEOUT);
+	host.offences += host.conn.readonly || flags != VIR_DOMAIN_AFFECT_LIVE;
+	host.balloons++;
+	plant_mem_target(host.mem, d->mem, kib);
+	return 0;
+}

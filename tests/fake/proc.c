@@ -1,0 +1,35 @@
+/*
+ * proc.c - the simulated host's clock and /proc, in place of host/proc.c.
+ */
+#include <string.h>
+
+#include "tests/fake/fake.h"
+
+int64_t proc_now_ns(void)
+{
+	return (int64_t)plant_now_ns(fake_cpus()) + 1000000000;
+}
+
+int proc_cpu_times(struct cpu_time *cpu, size_t n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		cpu[i].busy_ns = plant_busy_ns(fake_cpus(), i);
+		cpu[i].idle_ns = plant_idle_ns(fake_cpus(), i);
+	}
+	return 0;
+}
+
+int proc_memory(uint64_t *total_kib, uint64_t *available_kib)
+{
+	int64_t available = plant_mem_available(fake_mem());
+
+	*total_kib = plant_mem_total(fake_mem());
+	*available_kib = available > 1 ? (uint64_t)available : 1;
+	return 0;
+}
+
+int proc_memory_pressure(double *some_avg10_percent)
+{
+	*some_avg10_percent = 0;
+	return 0;
+}

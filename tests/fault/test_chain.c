@@ -1,0 +1,261 @@
+/*
+ * The whole chain, from libvirt call to libvirt call, over a simulated host: both loops as
+ * they are in the program, one process, time as we please.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include "tests/fake/fake.h"
+
+#define NS_PER_S 1000000000ULL
+#define GIB_KIB  (1ULL << 20)
+#define MIB_KIB  1024ULL
+#define SEED     1
+
+static struct options opt = {
+	.uri = "fake:///", .guests = "*", .cpu_interval_s = 2, .mem_interval_s = 2
+};
+static struct virt *virt;
+static struct cpu_loop *cpu;
+static struct mem_loop *mem;
+
+static void begin(unsigned ncpus, uint64_t total_kib)
+{
+	log_init(LOG_PRIO_ERR);
+	fake_host(ncpus, total_kib, SEED);
+	virt = virt_new(&opt);
+	cpu = cpu_loop_new(virt, &opt);
+	mem = mem_loop_new(virt, &opt);
+	assert_non_null(virt);
+	assert_non_null(cpu);
+	assert_non_null(mem);
+}
+
+static void end(void)
+{
+	cpu_loop_free(cpu);
+	mem_loop_free(mem);
+	assert_int_equal(virt_free(virt), 0);
+	assert_int_equal(fake_refs(), 0);
+	assert_int_equal(fake_offences(), 0);
+	fake_end();
+}
+
+/* Two seconds: two watches of the memory loop, one tick of the CPU loop. */
+static void interval(void)
+{
+	for (int i = 0; i < 2; i++) {
+		fake_advance(NS_PER_S);
+		mem_loop_tick(mem);
+	}
+	cpu_loop_tick(cpu);
+}
+
+static void intervals(unsigned n)
+{
+	while (n-- > 0)
+		interval();
+}
+
+static void guests(unsigned n, double demand, unsigned work_mib)
+{
+	struct plant_load load = { .work = PLANT_CLOSED, .demand = demand };
+	struct plant_mem_guest conf = {
+		.max_kib = GIB_KIB,
+		.start_kib = GIB_KIB,
+		.work = { .points = 1, .point = { { 0, work_mib * (double)MIB_KIB } } },
+		.reporting = true
+	};
+
+	for (unsigned i = 0; i < n; i++)
+		fake_guest(1, &load, &conf);
+}
+
+static void all_on_first(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		fake_mask(i, 0, 1);
+}
+
+static void balances(void **state)
+{
+	(void)state;
+	begin(4, 32 * GIB_KIB);
+	guests(8, 0.9, 200);
+	all_on_first(8);
+	intervals(10);
+	assert_int_equal(fake_pins(), 6);
+	intervals(40);
+	assert_int_equal(fake_pins(), 6);
+	end();
+}
+
+/* Calls made by one quiet interval with n guests, half of them floating. */
+static unsigned quiet_calls(unsigned n)
+{
+	unsigned before;
+
+	begin(8, 64 * GIB_KIB);
+	guests(n, 0.05, 200);
+	for (unsigned i = 0; i < n; i += 2)
+		fake_mask(i, 0, 1ULL << (i / 2 % 8));
+	intervals(100);
+	before = fake_calls() - fake_pins() - fake_balloons();
+	interval();
+	before = fake_calls() - fake_pins() - fake_balloons() - before;
+	end();
+	return before;
+}
+
+static void calls_do_not_grow(void **state)
+{
+	unsigned few = quiet_calls(2), many = quiet_calls(50);
+
+	(void)state;
+	print_message("# a quiet interval: %u calls with 2 guests, %u with 50\n", few, many);
+	assert_int_equal(few, many);
+}
+
+static void dry_run_changes_nothing(void **state)
+{
+	(void)state;
+	opt.dry_run = true;
+	begin(4, 4 * GIB_KIB);
+	guests(8, 0.9, 100);
+	all_on_first(8);
+	intervals(20);
+	assert_int_equal(fake_pins(), 0);
+	assert_int_equal(fake_balloons(), 0);
+	end();
+	opt.dry_run = false;
+}
+
+static void others_are_left_alone(void **state)
+{
+	(void)state;
+	opt.guests = "nobody-*";
+	begin(4, 4 * GIB_KIB);
+	guests(8, 0.9, 100);
+	all_on_first(8);
+	intervals(20);
+	assert_int_equal(fake_pins(), 0);
+	assert_int_equal(fake_balloons(), 0);
+	end();
+	opt.guests = "*";
+}
+
+static void fence_is_kept(void **state)
+{
+	(void)state;
+	begin(4, 32 * GIB_KIB);
+	guests(8, 0.9, 200);
+	for (unsigned i = 0; i < 8; i++)
+		fake_fence(i, 0x3);
+	all_on_first(8);
+	intervals(40);
+	assert_int_equal(fake_pins(), 4);
+	end(); /* a pin outside the fence is an offence */
+}
+
+static void busy_guest_delays_nobody(void **state)
+{
+	(void)state;
+	begin(4, 32 * GIB_KIB);
+	guests(8, 0.9, 200);
+	fake_busy(0, true);
+	all_on_first(8);
+	intervals(40);
+	assert_in_range(fake_pins(), 6, 7);
+	end();
+}
+
+static void restart_and_hotplug(void **state)
+{
+	(void)state;
+	begin(4, 32 * GIB_KIB);
+	guests(6, 0.5, 200);
+	intervals(10);
+	fake_restart_guest(2);
+	fake_stop_guest(3);
+	intervals(10);
+	fake_pcpu(3, false);
+	intervals(10);
+	fake_pcpu(3, true);
+	fake_restart_guest(3);
+	intervals(10);
+	end(); /* a pin to an offline pCPU is refused by the host: see fake_offences() */
+}
+
+/* A daemon that dies and comes back: the loops pick up where they were. */
+static void reconnects(void **state)
+{
+	(void)state;
+	begin(4, 32 * GIB_KIB);
+	guests(8, 0.9, 200);
+	intervals(2);
+	fake_dead(true);
+	intervals(5);
+	fake_dead(false);
+	all_on_first(8);
+	intervals(10);
+	assert_in_range(fake_pins(), 4, 8);
+	end();
+}
+
+/*
+ * Call k of a run fails, for every k: no crash, no leak, no offence, and the host is balanced
+ * in the end all the same.
+ */
+static void run_with_failure(unsigned k, int code)
+{
+	begin(4, 16 * GIB_KIB);
+	guests(6, 0.6, 300);
+	all_on_first(6);
+	fake_fail_at(k, code);
+	intervals(30);
+	assert_in_range(fake_pins(), 4, 8);
+	end();
+}
+
+static void every_call_fails_once(void **state)
+{
+	static const int codes[] = { VIR_ERR_INTERNAL_ERROR, VIR_ERR_OPERATION_TIMEOUT,
+				     VIR_ERR_NO_DOMAIN, VIR_ERR_OPERATION_INVALID };
+	unsigned calls;
+
+	(void)state;
+	begin(4, 16 * GIB_KIB);
+	guests(6, 0.6, 300);
+	all_on_first(6);
+	intervals(12);
+	calls = fake_calls();
+	end();
+	print_message("# %u calls fail in turn, each in %zu ways\n", calls,
+		      sizeof(codes) / sizeof(codes[0]));
+	for (unsigned k = 1; k <= calls; k++)
+		for (size_t c = 0; c < sizeof(codes) / sizeof(codes[0]); c++)
+			run_with_failure(k, codes[c]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(balances),
+		cmocka_unit_test(calls_do_not_grow),
+		cmocka_unit_test(dry_run_changes_nothing),
+		cmocka_unit_test(others_are_left_alone),
+		cmocka_unit_test(fence_is_kept),
+		cmocka_unit_test(busy_guest_delays_nobody),
+		cmocka_unit_test(restart_and_hotplug),
+		cmocka_unit_test(reconnects),
+		cmocka_unit_test(every_call_fails_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
