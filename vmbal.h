@@ -77,10 +77,12 @@ struct bin {
 struct demand {
 	double mean;       /* CPUs it would use if nobody was in its way, smoothed */
 	double var;        /* variance of one sample around the mean */
-	double alone;      /* mean when it was last seen uncontended; 0: never */
+	double run_mean;
+	double wait_mean;
+	double run_wait;
+	double wait_var;
 	unsigned seen;     /* samples taken in */
 	unsigned steps;    /* successive samples far from the mean, on one side */
-	unsigned distrust; /* intervals since alone was last confirmed */
 	int side;          /* of the last far sample: -1 below, +1 above */
 };
 
@@ -330,6 +332,8 @@ struct need_history {
 	double swap_debt_kib;	/* what it swapped out lately, decaying */
 };
 
+#define STALLS_KEPT 3 /* so many within an hour: uncooperative */
+
 /* What policy/ledger.c and policy/mem.c remember of a guest.  All zero: nothing yet. */
 struct mem_history {
 	bool has_driver;	/* its balloon has been seen to be of use, or it reported */
@@ -343,16 +347,25 @@ struct mem_history {
 	int64_t progress_ns;	/* the shrink got as far as progress_kib at that time */
 	uint64_t progress_kib;
 	bool stalled;		/* the shrink makes no progress */
-	int64_t stall_ns[3];	/* when its latest stalls were */
+	int64_t stall_ns[STALLS_KEPT]; /* when its latest stalls were */
 	unsigned stalls;	/* how many there were */
 	int64_t blocked_ns;	/* no shrink before this */
 	int64_t refused_ns;	/* no command before this */
 	unsigned refusals;	/* in a row */
 	unsigned idle;		/* samples in a row with clearly idle memory */
+	uint64_t before_kib;	/* what it needed before it restarted */
 };
 
 /* The tiers of sharing: each is filled for all before the next. */
-enum mem_tier { TIER_DEMAND, TIER_SURVIVE, TIER_NEED, TIER_COMFORT, TIER_SURPLUS, MEM_TIERS };
+enum mem_tier {
+	TIER_BASE,	/* given whatever the pool holds */
+	TIER_DEMAND,
+	TIER_SURVIVE,
+	TIER_NEED,
+	TIER_COMFORT,	/* only half of what is left is dealt to it */
+	TIER_SURPLUS,
+	MEM_TIERS
+};
 
 /*
  * A guest's memory: identity, the last sample, the policy's own history, the result.
@@ -458,10 +471,10 @@ double need_scaled(const struct guest *g, double kib);
 /* policy/share.c: who gets what */
 
 /*
- * Deals pool_kib to g[0..n) into dealt_kib.  Each gets its min_kib, then the gaps up to
- * tier_kib[0], [1] and so on are filled, each tier for all before the next; within a tier
- * all get the same fraction of their gap, by weight.  The sum dealt is at most pool_kib,
- * unless the minima alone are more.
+ * Deals pool_kib to g[0..n) into dealt_kib.  Each gets the base, then the gaps from tier_kib
+ * to tier_kib are filled, each tier for all before the next; within a tier all get the same
+ * fraction of their gap, by weight.  The sum dealt is at most pool_kib, unless the bases
+ * alone are more.
  */
 void share_deal(struct guest *g, size_t n, double pool_kib);
 

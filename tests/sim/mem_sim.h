@@ -1,0 +1,78 @@
+/*
+ * mem_sim.h - the memory policy over the simulated host, a tick per simulated second, with
+ * every invariant checked after every tick.
+ */
+#ifndef MEM_SIM_H
+#define MEM_SIM_H
+
+#include "../../vmbal.h"
+#include "../fake/plant_mem.h"
+
+#define MIB        1024ull
+#define SIM_GUESTS 1024
+
+struct mem_sim;
+
+/* What decides: vmbal's policy, or one of today's rules in its place. */
+typedef void mem_rule(struct mem_sim *s, bool decide);
+
+/* Makes a guest's sample lie. */
+typedef void mem_lie(struct mem_sim *s, struct guest *g, size_t i);
+
+struct mem_figures {
+	unsigned deaths; /* guests that ran dry below their maximum */
+	unsigned commands, grows, shrinks;
+	double moved_mib;
+	double least_free_mib;      /* of any guest alive, driver at work, not at its maximum */
+	double least_available_mib; /* of the host */
+	double breach_s;            /* seconds below the least the host needs */
+	double starved_s;           /* guest-seconds under 100 MiB free */
+	double idle_mib;            /* mean over time: what guests hold beyond use + 224 MiB */
+	double ticks;
+};
+
+struct mem_sim {
+	struct plant_mem *plant;
+	struct guest guest[SIM_GUESTS];
+	size_t n;
+	struct mem_state state;
+	struct mem_conf conf;
+	struct mem_host host;
+	struct mem_report report;
+	mem_rule *rule;  /* default: vmbal */
+	mem_lie *lie;    /* NULL: nobody lies */
+	bool odd;        /* guests may take memory that was not granted */
+	bool dry;        /* commands are not carried out */
+	bool blind;      /* host memory is not readable */
+	bool no_managed; /* guests do not report MemTotal */
+	bool trace;
+	int64_t tick;
+	uint64_t last_stamp[SIM_GUESTS]; /* last_update_s at the last command, plus one */
+	int64_t unmet_ns[SIM_GUESTS];    /* since when a shrink makes no progress */
+	uint64_t unmet_kib[SIM_GUESTS];  /* actual then */
+	int64_t changed_ns[SIM_GUESTS];  /* when last_update_s last changed */
+	uint64_t shown_stamp[SIM_GUESTS];
+	bool counted[SIM_GUESTS]; /* among the dead */
+	struct mem_figures figures;
+	unsigned violations;
+	char first[256]; /* the first violation, in words */
+};
+
+struct mem_sim *mem_sim_new(uint64_t total_mib, const struct plant_course *others,
+			    double interval_s, uint64_t seed);
+void mem_sim_free(struct mem_sim *s);
+
+/* Adds a guest with a minimum of 100 MiB, unless the caller changes it. */
+struct guest *mem_sim_add(struct mem_sim *s, const struct plant_mem_guest *conf);
+
+void mem_sim_tick(struct mem_sim *s);
+void mem_sim_run(struct mem_sim *s, double seconds);
+
+double mem_sim_now_s(const struct mem_sim *s);
+struct plant_mem_truth mem_sim_truth(const struct mem_sim *s, size_t i);
+
+/* TAP */
+void ok(bool pass, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int done(void);
+
+#endif
