@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# vmbal cpu 2 on real guests: the cases of the public course suite, with full and light loads.
+. "$(dirname "$0")/lib.sh"
+
+settle=14 # seconds in which all pins are to be made
+judged=25 # seconds over which balance is judged, and in which no pin is made
+n=$((pcpus > 4 ? 2 * pcpus : 8))
+last_pcpu=$((pcpus - 1))
+
+begin "$n" --max 256
+
+loads() { # PERCENT of guest 1, 2, ...: given ones are repeated
+	local i=0 given=("$@")
+	while [ $((i++)) -lt "$n" ]; do
+		$lab load $i cpu "${given[$(((i - 1) % $#))]}" >/dev/null
+	done
+}
+
+pin_range() { # FIRST LAST CPULIST
+	local i
+	for ((i = $1; i <= $2; i++)); do $lab pin "$i" "$3" >/dev/null; done
+}
+
+all_on_first() { pin_range 1 "$n" 0; }
+all_free() { pin_range 1 "$n" r; }
+in_turn() {
+	local i
+	for ((i = 0; i < n; i++)); do $lab pin $((i + 1)) $((i % pcpus)) >/dev/null; done
+}
+# Two crowds: half and half, or three to one where there are just two pCPUs.
+two_crowds() {
+	local cut=$((pcpus > 2 ? n / 2 : n * 3 / 4))
+	pin_range 1 $cut 0
+	pin_range $((cut + 1)) "$n" $last_pcpu
+}
+
+# case_of NAME MOST-PINS: runs vmbal on what was set up.
+case_of() {
+	local began calm ended made late
+	sleep 4 # loads, and where the kernel puts what floats, come to rest
+	began=$(now)
+	start_vmbal cpu 2
+	sleep $settle
+	calm=$(now)
+	sleep $judged
+	ended=$(now)
+	stop_vmbal
+	holds "$1: ended by SIGTERM with 0" "" test "$stopped" -eq 0
+	within "$1: spread, points" "$(spread "$calm" "$ended")" 0 5
+	late=$(pins "$calm")
+	made=$(($(pins "$began") - late))
+	within "$1: pins" $made 0 "$2"
+	within "$1: pins once balanced" "$late" 0 0
+	echo "# $1: spread $(spread $((began - 3)) "$began") -> $(spread "$calm" "$ended") points, $made pins"
+	[ "$(spread "$calm" "$ended" | cut -d. -f1)" -lt 5 ] || show_log 60
+}
+
+# What leaves the first pCPU when n like guests are on it and P share them.
+leave=$((n - n / pcpus))
+
+loads 10 11 12 13 14 15
+all_on_first
+case_of "light, all on one" $leave
+two_crowds
+case_of "light, two crowds" $((pcpus > 2 ? n - 2 * n / pcpus : n / 4 + 1))
+in_turn
+case_of "light, balanced" 0
+all_free
+case_of "light, unpinned" "$n"
+
+loads 20 9
+all_free
+case_of "light, unpinned, heavy and light" "$n"
+
+loads 36 9
+all_on_first
+case_of "heavy and light on one" $leave
+for ((c = 0; c < pcpus; c++)); do
+	heavy=0
+	for g in $(on_pcpu $c); do
+		heavy=$((heavy + ${g##*-} % 2))
+	done
+	within "heavy and light on one: heavy guests on pCPU $c" $heavy \
+		$((n / 2 / pcpus)) $(((n / 2 + pcpus - 1) / pcpus))
+done
+
+loads 100
+all_on_first
+case_of "full, all on one" $leave
+in_turn
+case_of "full, balanced" 0
+all_free
+case_of "full, unpinned" "$n"
+loads 100 25
+all_free
+case_of "full, unpinned, heavy and light" "$n"
+plan
