@@ -23,7 +23,9 @@ POLICY    = $(patsubst %.c,$(B)/%.o,$(wildcard policy/*.c))
 HOST      = $(patsubst %.c,$(B)/%.o,$(wildcard host/*.c))
 PLANT     = $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/plant_*.c))
 UNITS     = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/fault/test_*.c))
-SIMS      = $(patsubst %.c,$(B)/%,$(wildcard tests/sim/*.c))
+SIM_MAINS := $(shell grep -lE '^int main' tests/sim/*.c 2>/dev/null)
+SIMS      = $(patsubst %.c,$(B)/%,$(SIM_MAINS))
+SIMLIB    = $(patsubst %.c,$(B)/%.o,$(filter-out $(SIM_MAINS),$(wildcard tests/sim/*.c)))
 
 all: vmbal $(NAMES)
 
@@ -87,7 +89,7 @@ sanitized:
 	$(MAKE) B=build/asan SAN=address,undefined build/asan/vmbal
 	$(MAKE) B=build/tsan SAN=thread build/tsan/vmbal
 
-$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(POLICY) $(PLANT)
+$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(SIMLIB) $(POLICY) $(PLANT)
 	$(LINK) -o $@ $^ -lcmocka -lm
 
 # The chain: host/ unchanged, over a simulated libvirt and a simulated /proc.
@@ -95,16 +97,18 @@ FAKE      = $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/*.c))
 $(B)/tests/fault/test_%: $(B)/tests/fault/test_%.o $(FAKE) $(filter-out %/proc.o,$(HOST)) $(POLICY)
 	$(LINK) -o $@ $^ -lcmocka -lm
 
-$(B)/tests/sim/%: $(B)/tests/sim/%.o $(POLICY) $(PLANT)
+$(B)/tests/sim/%: $(B)/tests/sim/%.o $(SIMLIB) $(POLICY) $(PLANT)
 	$(LINK) -o $@ $^ -lm
 
 # policy/ may call these few functions of libc and has no writable data of its own.
-PURE = mem(cpy|cmp|set|move)|str(len|cmp|ncmp|chr)|qsort|f(min|max|abs)|exp2?|sqrt|pow|log2?|ceil|floor|ll?round|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_
+PURE = mem(cpy|cmp|set|move)|str(len|cmp|ncmp|chr)|qsort|__assert_fail|__stack_chk_fail
+PURE_MATH = f(min|max|abs|mod)|exp2?|sqrt|pow|log2?|ceil|floor|l?l?round
 purity: $(POLICY)
-	@nm -u $(POLICY) | awk '/ U /{print $$2}' | sort -u | grep -vxE '$(PURE)' | \
-	grep -vxFf <(nm --defined-only $(POLICY) | awk 'NF==3{print $$3}') | \
-	sed 's/^/policy calls something impure: /' | (! grep .)
-	@nm $(POLICY) | awk '$$2 ~ /^[bBdDC]$$/ {print "policy has writable data: " $$3}' | (! grep .)
+	@nm -u $(POLICY) | awk '$$1 == "U" {print $$2}' | sort -u | \
+	grep -vxFf <(nm -g --defined-only $(POLICY) | awk 'NF == 3 {print $$3}') | \
+	grep -vxE '$(PURE)|$(PURE_MATH)|_GLOBAL_OFFSET_TABLE_' | sed 's/^/policy calls /' | (! grep .)
+	@size -A $(POLICY) | awk '$$1 ~ /^\.(data|bss)$$/ && $$2 > 0 {print "policy has writable data"}' | \
+	(! grep .)
 
 lint:
 	cppcheck -q --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
