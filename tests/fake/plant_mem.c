@@ -126,6 +126,14 @@ static bool paused(const struct plant_mem *p, const struct sim_guest *g)
 	return g->conf.pause_s > 0 && at_s(p) >= g->conf.pause_s && at_s(p) < g->conf.resume_s;
 }
 
+/* The guest's own time: it stands still while paused. */
+static double guest_s(const struct plant_mem *p, const struct sim_guest *g)
+{
+	double gone = fmin(at_s(p), g->conf.resume_s) - g->conf.pause_s;
+
+	return at_s(p) - (g->conf.pause_s > 0 ? fmax(0, gone) : 0);
+}
+
 /* Takes kib of free pages into use: untouched ones in proportion become resident. */
 static void touch(struct sim_guest *g, double kib)
 {
@@ -191,7 +199,7 @@ static void work(struct plant_mem *p, struct sim_guest *g)
 {
 	double gap, was = g->anon + g->swapped;
 
-	g->want = plant_course_at(&g->conf.work, at_s(p)) * (1 + g->wobble);
+	g->want = plant_course_at(&g->conf.work, guest_s(p, g)) * (1 + g->wobble);
 	if (g->rebooted) /* what ran before is started again, at a service's pace */
 		g->want = fmin(g->want, REBUILD_RATE * (at_s(p) - g->conf.reboot_s));
 	if (g->dead)

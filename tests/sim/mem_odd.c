@@ -1,0 +1,384 @@
+/*
+ * mem_odd.c - the memory policy's hard cases on the simulated host: too much demand, surges,
+ * noise, and each kind of odd guest beside ordinary ones; TAP.
+ */
+#include "mem_sim.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct plant_mem_guest ordinary = {
+	.max_kib = 2048 * MIB,
+	.start_kib = 512 * MIB,
+	.work = { 1, { { 0, 100 * MIB } } },
+	.cache_kib = 60 * MIB,
+};
+
+static struct plant_mem_guest constant(double mib)
+{
+	struct plant_mem_guest conf = ordinary;
+
+	conf.work.point[0].kib = mib * MIB;
+	conf.start_kib = (uint64_t)((mib + 350) * MIB);
+	return conf;
+}
+
+/* Grows from one size to another at rate MiB/s. */
+static struct plant_mem_guest growing(double from, double to, double at, double rate)
+{
+	struct plant_mem_guest conf = constant(from);
+
+	conf.work.points = 2;
+	conf.work.point[0].at_s = at;
+	conf.work.point[1].at_s = at + (to - from) / rate;
+	conf.work.point[1].kib = to * MIB;
+	return conf;
+}
+
+static double actual(const struct mem_sim *s, size_t i)
+{
+	return (double)mem_sim_truth(s, i).actual_kib / MIB;
+}
+
+static void safe(struct mem_sim *s, const char *name)
+{
+	const struct mem_figures *f = &s->figures;
+
+	ok(s->violations == 0, "%s: every invariant holds (%u broken; %s)", name, s->violations,
+	   s->first);
+	ok(f->deaths == 0, "%s: no guest dies (%u)", name, f->deaths);
+	ok(f->breach_s <= 0, "%s: the host keeps its least (%.0f s below; least %.0f MiB)",
+	   name, f->breach_s, f->least_available_mib);
+	printf("# %s: least free %.0f MiB, least available %.0f MiB, %u commands, %.0f MiB "
+	       "moved, idle %.0f MiB\n",
+	       name, f->least_free_mib, f->least_available_mib, f->commands, f->moved_mib,
+	       f->idle_mib / f->ticks);
+}
+
+static void quiet(struct mem_sim *s, const char *name, double seconds)
+{
+	unsigned before = s->figures.commands;
+
+	mem_sim_run(s, seconds);
+	ok(s->figures.commands == before, "%s: no command in %.0f s (%u)", name, seconds,
+	   s->figures.commands - before);
+}
+
+static void even(struct mem_sim *s, size_t first, size_t n, const char *name, double most)
+{
+	double low = INFINITY, high = 0;
+
+	for (size_t i = first; i < first + n; i++) {
+		low = fmin(low, actual(s, i));
+		high = fmax(high, actual(s, i));
+	}
+	ok(high <= low * most, "%s: equal guests are equal (%.0f to %.0f MiB)", name, low,
+	   high);
+}
+
+/* Four guests with swap want twice what the host has. */
+static void beyond(void)
+{
+	struct mem_sim *s = mem_sim_new(3072, NULL, 5, 11);
+	struct plant_mem_guest conf = growing(100, 1200, 20, 20);
+
+	conf.swap_kib = 2048 * MIB;
+	for (int i = 0; i < 4; i++)
+		mem_sim_add(s, &conf);
+	mem_sim_run(s, 300);
+	ok(s->report.shortfall_kib > 0, "beyond the host: the shortfall is reported (%.0f MiB)",
+	   (double)s->report.shortfall_kib / MIB);
+	even(s, 0, 4, "beyond the host", 1.05);
+	quiet(s, "beyond the host", 100);
+	safe(s, "beyond the host");
+	mem_sim_free(s);
+}
+
+static void still(double noise, uint64_t total_mib, const char *name)
+{
+	struct mem_sim *s = mem_sim_new(total_mib, NULL, 5, 12);
+
+	for (int i = 0; i < 6; i++) {
+		struct plant_mem_guest conf = constant(100 + 150 * i);
+
+		conf.noise = noise;
+		mem_sim_add(s, &conf);
+	}
+	mem_sim_run(s, 600);
+	quiet(s, name, 500);
+	safe(s, name);
+	mem_sim_free(s);
+}
+
+static void equal_growth(double rate, uint64_t total_mib)
+{
+	struct mem_sim *s = mem_sim_new(total_mib, NULL, 5, 13);
+	struct plant_mem_guest conf = growing(100, 900, 40, rate);
+	char name[64];
+
+	snprintf(name, sizeof(name), "equal growth at %.0f MiB/s", rate);
+	for (int i = 0; i < 4; i++)
+		mem_sim_add(s, &conf);
+	mem_sim_run(s, 60 + 800 / rate);
+	even(s, 0, 4, name, 1.05);
+	safe(s, name);
+	mem_sim_free(s);
+}
+
+static void surge(void)
+{
+	struct plant_course others = {
+		4, { { 60, 0 }, { 90, 2048 * MIB }, { 200, 2048 * MIB }, { 201, 0 } }
+	};
+	struct mem_sim *s = mem_sim_new(8192, &others, 5, 14);
+
+	s->conf.surplus = true;
+	for (int i = 0; i < 4; i++) {
+		struct plant_mem_guest conf = constant(400 + 100 * i);
+
+		conf.max_kib = 2048 * MIB;
+		conf.start_kib = 1600 * MIB;
+		mem_sim_add(s, &conf);
+	}
+	mem_sim_run(s, 150);
+	safe(s, "surge of host programs");
+	mem_sim_run(s, 300);
+	quiet(s, "surge of host programs", 100);
+	mem_sim_free(s);
+}
+
+/* One odd guest beside three that grow, one after the other, on a host with little to spare. */
+static struct mem_sim *beside(struct plant_mem_guest odd, uint64_t total_mib)
+{
+	struct mem_sim *s = mem_sim_new(total_mib, NULL, 5, 15);
+
+	s->odd = true;
+	mem_sim_add(s, &odd);
+	for (int i = 0; i < 3; i++) {
+		struct plant_mem_guest conf = growing(100, 700, 60 + 40 * i, 30);
+
+		mem_sim_add(s, &conf);
+	}
+	return s;
+}
+
+static void odd_balloon(enum plant_balloon kind, const char *name)
+{
+	struct plant_mem_guest odd = constant(150);
+	struct mem_sim *s;
+
+	odd.balloon = kind;
+	odd.start_kib = 1000 * MIB;
+	odd.limit_kib = 800 * MIB;
+	s = beside(odd, 6144);
+	mem_sim_run(s, 300);
+	for (size_t i = 1; i < 4; i++)
+		ok(mem_sim_truth(s, i).free_kib > 150 * MIB,
+		   "%s: guest %zu has room (%.0f MiB)", name, i,
+		   (double)mem_sim_truth(s, i).free_kib / MIB);
+	mem_sim_run(s, 600);
+	quiet(s, name, 100);
+	safe(s, name);
+	mem_sim_free(s);
+}
+
+static void reboot(void)
+{
+	struct plant_mem_guest odd = constant(100);
+	struct mem_sim *s;
+
+	odd.start_kib = 500 * MIB;
+	odd.reboot_s = 200;
+	s = beside(odd, 4096);
+	mem_sim_run(s, 400);
+	ok(mem_sim_truth(s, 0).free_kib > 100 * MIB, "reboot: it has room (%.0f MiB)",
+	   (double)mem_sim_truth(s, 0).free_kib / MIB);
+	quiet(s, "reboot", 100);
+	safe(s, "reboot");
+	mem_sim_free(s);
+}
+
+static void stale(void)
+{
+	struct plant_mem_guest odd = growing(100, 300, 110, 5);
+	struct mem_sim *s;
+
+	odd.stale_s = 100;
+	odd.start_kib = 700 * MIB;
+	s = beside(odd, 4096);
+	mem_sim_run(s, 400);
+	ok(s->guest[0].reason == MEM_STALE, "stale: seen as such (%s)",
+	   mem_reason_name(s->guest[0].reason));
+	safe(s, "stale");
+	mem_sim_free(s);
+}
+
+static void pause_resume(void)
+{
+	struct plant_mem_guest odd = growing(100, 600, 110, 20);
+	struct mem_sim *s;
+
+	odd.pause_s = 115;
+	odd.resume_s = 180;
+	s = beside(odd, 5120);
+	mem_sim_run(s, 400);
+	safe(s, "pause and resume");
+	mem_sim_free(s);
+}
+
+static void keeps_pages(void)
+{
+	struct plant_mem_guest odd = growing(1500, 200, 20, -100);
+	struct mem_sim *s;
+
+	odd.keeps_pages = true;
+	s = beside(odd, 6144);
+	mem_sim_run(s, 600);
+	ok(s->guest[0].mem.keeps, "pages not discarded: noticed");
+	quiet(s, "pages not discarded", 100);
+	safe(s, "pages not discarded");
+	mem_sim_free(s);
+}
+
+static void swapping(void)
+{
+	struct plant_mem_guest odd = growing(100, 1000, 20, 45);
+	struct mem_sim *s;
+
+	odd.swap_kib = 1024 * MIB;
+	odd.start_kib = 300 * MIB;
+	s = beside(odd, 5120);
+	mem_sim_run(s, 300);
+	ok(mem_sim_truth(s, 0).free_kib > 100 * MIB, "swap: it has room (%.0f MiB)",
+	   (double)mem_sim_truth(s, 0).free_kib / MIB);
+	safe(s, "swap");
+	mem_sim_free(s);
+}
+
+/* ---- lies ------------------------------------------------------------------------------ */
+
+static uint64_t noise_state;
+
+static uint64_t wild(void)
+{
+	static const uint64_t odd[] = {
+		0, 1, UINT64_MAX, UINT64_MAX - 1, 1ull << 63, 1ull << 40
+	};
+
+	noise_state = noise_state * 6364136223846793005ull + 1442695040888963407ull;
+	if ((noise_state >> 33) % 3 == 0)
+		return odd[(noise_state >> 40) % 6];
+	return (noise_state >> 20) % (4096 * MIB);
+}
+
+static void lie_wildly(struct mem_sim *s, struct guest *g, size_t i)
+{
+	(void)s;
+	if (i != 0)
+		return;
+	g->actual_kib = wild();
+	g->usable_kib = wild();
+	g->unused_kib = wild();
+	g->caches_kib = wild();
+	g->managed_kib = wild();
+	g->swap_out_kib = wild();
+	g->last_update_s = wild();
+}
+
+static void lie_greedily(struct mem_sim *s, struct guest *g, size_t i)
+{
+	(void)s;
+	if (i == 0)
+		g->usable_kib = g->unused_kib = g->caches_kib = 0;
+}
+
+static void lies(mem_lie *lie, const char *name)
+{
+	struct mem_sim *s = beside(constant(150), 6144);
+
+	s->lie = lie;
+	noise_state = 42;
+	mem_sim_run(s, 400);
+	for (size_t i = 1; i < 4; i++)
+		ok(mem_sim_truth(s, i).free_kib > 100 * MIB,
+		   "%s: guest %zu has room (%.0f MiB)", name, i,
+		   (double)mem_sim_truth(s, i).free_kib / MIB);
+	safe(s, name);
+	mem_sim_free(s);
+}
+
+/* ---- not ours -------------------------------------------------------------------------- */
+
+static void foreign(void)
+{
+	struct mem_sim *s = beside(growing(100, 800, 60, 20), 5120);
+
+	s->guest[0].state = GUEST_FOREIGN;
+	mem_sim_run(s, 300);
+	ok(s->guest[0].reason == MEM_FOREIGN && s->guest[0].mem.command_ns == 0,
+	   "foreign: left alone");
+	ok(s->guest[0].claim_kib >= 450 * MIB, "foreign: its claim counts (%.0f MiB)",
+	   (double)s->guest[0].claim_kib / MIB);
+	mem_sim_free(s);
+}
+
+static void blind(void)
+{
+	struct mem_sim *s = beside(growing(100, 300, 60, 5), 5120);
+
+	s->blind = true;
+	mem_sim_run(s, 100);
+	ok(s->figures.commands == 0 && !s->report.known,
+	   "host memory unreadable: nothing is done");
+	mem_sim_free(s);
+}
+
+/* A dry run says the same each time and takes no step of its own. */
+static void dry(void)
+{
+	struct mem_sim *s = mem_sim_new(4096, NULL, 5, 16);
+	struct plant_mem_guest conf = constant(100);
+	unsigned first;
+
+	s->dry = true;
+	conf.start_kib = 1024 * MIB;
+	mem_sim_add(s, &conf);
+	mem_sim_run(s, 100);
+	first = s->figures.commands;
+	mem_sim_run(s, 100);
+	ok(first > 0 && s->figures.commands - first == 20,
+	   "dry run: the same each interval (%u)", s->figures.commands - first);
+	ok(actual(s, 0) > 1023, "dry run: nothing moved");
+	mem_sim_free(s);
+}
+
+int main(void)
+{
+	beyond();
+	still(0, 6144, "constant load");
+	still(0, 5400, "constant load, tight host");
+	still(0.02, 8192, "2 % noise");
+	still(0.02, 5400, "2 % noise, tight host");
+	equal_growth(8, 5120);
+	equal_growth(40, 5120);
+	surge();
+	odd_balloon(BALLOON_IDEAL, "ideal balloon");
+	odd_balloon(BALLOON_SLOW, "slow balloon");
+	odd_balloon(BALLOON_STUCK, "stuck balloon");
+	odd_balloon(BALLOON_FLAKY, "flaky balloon");
+	odd_balloon(BALLOON_LIMITED, "limited balloon");
+	odd_balloon(BALLOON_SELFISH, "selfish balloon");
+	odd_balloon(BALLOON_NONE, "no driver");
+	reboot();
+	stale();
+	pause_resume();
+	keeps_pages();
+	swapping();
+	lies(lie_wildly, "wild figures");
+	lies(lie_greedily, "greedy figures");
+	foreign();
+	blind();
+	dry();
+	return done();
+}

@@ -1,0 +1,95 @@
+/*
+ * mem_random.c - the memory policy on random simulated hosts.
+ *
+ *	mem_random			200 hosts it was not tuned on; TAP
+ *	mem_random FIRST LAST [-v]	these seeds, figures only
+ */
+#include "mem_hosts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST      1000
+#define HOSTS      200
+#define INTERVAL_S 5
+#define COMMANDS   100 /* per host-run, at most */
+
+struct sums {
+	unsigned hosts, deaths, tight_deaths, breaches, surge_breaches, busy, violations;
+	unsigned most_commands;
+	double commands, starved_s, idle_mib, moved_mib, least_available_mib;
+	double breach_s;
+};
+
+static void run(struct sums *sum, uint64_t seed, bool verbose)
+{
+	struct random_host h;
+	struct mem_sim *s;
+	struct mem_figures *f;
+
+	random_host(&h, seed);
+	s = random_host_sim(&h, INTERVAL_S);
+	s->no_managed = getenv("NO_MANAGED") != NULL;
+	f = &s->figures;
+	mem_sim_run(s, HOST_SECONDS);
+	sum->hosts++;
+	sum->deaths += f->deaths;
+	sum->tight_deaths += h.slack < 0.15 ? f->deaths : 0;
+	sum->breaches += f->breach_s > 0;
+	sum->breach_s += f->breach_s;
+	sum->busy += f->commands >= COMMANDS;
+	sum->commands += f->commands;
+	sum->most_commands =
+		f->commands > sum->most_commands ? f->commands : sum->most_commands;
+	sum->starved_s += f->starved_s;
+	sum->idle_mib += f->idle_mib / f->ticks / (double)h.n;
+	sum->moved_mib += f->moved_mib;
+	sum->violations += s->violations;
+	sum->least_available_mib = fmin(sum->least_available_mib, f->least_available_mib);
+	if (verbose || s->violations)
+		printf("# seed %llu: %zu guests, %u odd, %llu MiB, slack %.2f%s: %u dead, "
+		       "least "
+		       "free %.0f, least available %.0f (%.0f s), %u commands, starved %.0f "
+		       "s%s%s\n",
+		       (unsigned long long)seed, h.n, h.odd, (unsigned long long)h.total_mib,
+		       h.slack, h.others.points ? ", surge" : "", f->deaths, f->least_free_mib,
+		       f->least_available_mib, f->breach_s, f->commands, f->starved_s,
+		       s->violations ? "; broken: " : "", s->first);
+	mem_sim_free(s);
+}
+
+static void print(const struct sums *s)
+{
+	double n = s->hosts;
+
+	printf("# %u hosts: %u deaths (%u with slack under 15 %%), %u hosts below their least "
+	       "for "
+	       "%.0f s, least available %.0f MiB\n",
+	       s->hosts, s->deaths, s->tight_deaths, s->breaches, s->breach_s,
+	       s->least_available_mib);
+	printf("# per host: %.1f commands (most %u, %u hosts with %d or more), starved %.1f "
+	       "guest-s, idle %.0f MiB a guest, %.0f MiB moved; %u violations\n",
+	       s->commands / n, s->most_commands, s->busy, COMMANDS, s->starved_s / n,
+	       s->idle_mib / n, s->moved_mib / n, s->violations);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t first = argc > 2 ? strtoull(argv[1], NULL, 10) : FIRST;
+	uint64_t last = argc > 2 ? strtoull(argv[2], NULL, 10) : FIRST + HOSTS - 1;
+	struct sums sum = { .least_available_mib = INFINITY };
+
+	for (uint64_t seed = first; seed <= last; seed++)
+		run(&sum, seed, argc > 3 && strcmp(argv[3], "-v") == 0);
+	print(&sum);
+	if (argc > 2)
+		return 0;
+	ok(sum.violations == 0, "random hosts: every invariant holds (%u broken)",
+	   sum.violations);
+	ok(sum.deaths == 0, "random hosts: no guest dies (%u)", sum.deaths);
+	ok(sum.breaches == 0, "random hosts: the host keeps its least (%u)", sum.breaches);
+	ok(sum.busy == 0, "random hosts: fewer than %d commands (%u)", COMMANDS, sum.busy);
+	return done();
+}
