@@ -17,7 +17,8 @@
 #define COMMANDS   100 /* per host-run, at most */
 
 struct sums {
-	unsigned hosts, deaths, tight_deaths, breaches, surge_breaches, busy, violations;
+	unsigned hosts, deaths, helpless, tight_deaths, breaches, surge_breaches, busy,
+		violations;
 	unsigned most_commands;
 	double commands, starved_s, idle_mib, moved_mib, least_available_mib;
 	double breach_s;
@@ -36,6 +37,7 @@ static void run(struct sums *sum, uint64_t seed, bool verbose)
 	mem_sim_run(s, HOST_SECONDS);
 	sum->hosts++;
 	sum->deaths += f->deaths;
+	sum->helpless += f->helpless;
 	sum->tight_deaths += h.slack < 0.15 ? f->deaths : 0;
 	sum->breaches += f->breach_s > 0;
 	sum->breach_s += f->breach_s;
@@ -64,10 +66,11 @@ static void print(const struct sums *s)
 {
 	double n = s->hosts;
 
-	printf("# %u hosts: %u deaths (%u with slack under 15 %%), %u hosts below their least "
+	printf("# %u hosts: %u deaths (%u with slack under 15 %%; %u more beyond "
+	       "help), %u hosts below their least "
 	       "for "
 	       "%.0f s, least available %.0f MiB\n",
-	       s->hosts, s->deaths, s->tight_deaths, s->breaches, s->breach_s,
+	       s->hosts, s->deaths, s->tight_deaths, s->helpless, s->breaches, s->breach_s,
 	       s->least_available_mib);
 	printf("# per host: %.1f commands (most %u, %u hosts with %d or more), starved %.1f "
 	       "guest-s, idle %.0f MiB a guest, %.0f MiB moved; %u violations\n",

@@ -236,10 +236,13 @@ static void count_guest(struct mem_sim *s, size_t i)
 
 	if (t.dead && !s->counted[i]) {
 		s->counted[i] = true;
-		f->deaths += !t.capacity;
+		f->deaths += !t.capacity && !s->helpless[i];
+		f->helpless += !t.capacity && s->helpless[i];
 		if (s->trace)
-			printf("# %4.0f %-4s DEAD%s\n", mem_sim_now_s(s), s->guest[i].name,
-			       t.capacity ? " at its maximum" : "");
+			printf("# %4.0f %-4s DEAD%s%s, %s\n", mem_sim_now_s(s),
+			       s->guest[i].name, t.capacity ? " at its maximum" : "",
+			       s->helpless[i] ? ", helpless" : "",
+			       mem_reason_name(s->guest[i].reason));
 	}
 	if (t.dead || t.booting)
 		return;
@@ -299,6 +302,7 @@ struct guest *mem_sim_add(struct mem_sim *s, const struct plant_mem_guest *conf)
 	g->max_kib = conf->max_kib;
 	g->min_kib = 100 * MIB;
 	plant_mem_add(s->plant, conf);
+	s->helpless[s->n] = conf->balloon == BALLOON_STUCK || conf->stale_s > 0;
 	return &s->guest[s->n++];
 }
 

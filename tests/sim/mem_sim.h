@@ -20,7 +20,8 @@ typedef void mem_rule(struct mem_sim *s, bool decide);
 typedef void mem_lie(struct mem_sim *s, struct guest *g, size_t i);
 
 struct mem_figures {
-	unsigned deaths; /* guests that ran dry below their maximum */
+	unsigned deaths;   /* guests that ran dry below their maximum */
+	unsigned helpless; /* ... whose balloon or stats were stuck: beyond help */
 	unsigned commands, grows, shrinks;
 	double moved_mib;
 	double least_free_mib;      /* of any guest alive, driver at work, not at its maximum */
@@ -52,7 +53,8 @@ struct mem_sim {
 	uint64_t unmet_kib[SIM_GUESTS];  /* actual then */
 	int64_t changed_ns[SIM_GUESTS];  /* when last_update_s last changed */
 	uint64_t shown_stamp[SIM_GUESTS];
-	bool counted[SIM_GUESTS]; /* among the dead */
+	bool counted[SIM_GUESTS];  /* among the dead */
+	bool helpless[SIM_GUESTS]; /* its balloon never moves, or it stops reporting */
 	struct mem_figures figures;
 	unsigned violations;
 	char first[256]; /* the first violation, in words */
