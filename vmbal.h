@@ -77,10 +77,10 @@ struct bin {
 struct demand {
 	double mean;       /* CPUs it would use if nobody was in its way, smoothed */
 	double var;        /* variance of one sample around the mean */
-	double run_mean;
-	double wait_mean;
-	double run_wait;
-	double wait_var;
+	double log_run, log_wait, weight;
+	double sum_rr;
+	double sum_rw;
+	double sum_ww;
 	unsigned seen;     /* samples taken in */
 	unsigned steps;    /* successive samples far from the mean, on one side */
 	int side;          /* of the last far sample: -1 below, +1 above */
@@ -310,7 +310,7 @@ enum mem_reason {
 	MEM_REASONS
 };
 
-#define PEAK_SECONDS 10
+#define PEAK_SECONDS 5
 
 /* What policy/need.c remembers of a guest.  All zero: nothing yet. */
 struct need_history {
@@ -318,6 +318,7 @@ struct need_history {
 	bool ever_reported;	/* its stats have changed at least once: it has a driver */
 	bool follows;		/* its MemTotal follows the balloon, offset_kib under actual */
 	bool swapping;		/* it swapped out between the last two samples */
+	bool rising;		/* the last sample was above all of the recent peak */
 	double offset_kib;
 	int64_t boot_ns;	/* when it restarted; 0: it did not while we watched */
 	int64_t change_ns;	/* when last_update_s last changed since it booted; 0: not yet */

@@ -24,6 +24,8 @@
 #define EMERGENCY_KIB    (8 * MIB)   /* a smaller lack is noise */
 #define BAND_KIB         (8 * MIB)   /* smaller changes blind the samples for nothing */
 #define BAND_PART        0.01
+#define TRIGGER_KIB      (16 * MIB)       /* a lack that calls for growth ... */
+#define TRIGGER_PART     0.04             /* ... so that equal guests end within 5 % */
 #define IDLE_KIB         (64 * MIB)       /* clear idleness: so far beyond comfort ... */
 #define IDLE_PART        0.10             /* ... or so much of what it holds */
 #define IDLE_SAMPLES     3                /* in a row */
@@ -66,6 +68,12 @@ static double held(const struct guest *g)
 static double band(const struct guest *g)
 {
 	return fmax(BAND_KIB, BAND_PART * (double)g->actual_kib);
+}
+
+/* What starts a growth: more than what a finished one may leave, or noise would start it. */
+static double trigger(const struct guest *g)
+{
+	return fmax(TRIGGER_KIB, TRIGGER_PART * (double)g->actual_kib);
 }
 
 static bool fit(const struct guest *g)
@@ -175,6 +183,13 @@ static void boot(struct guest *g)
 	room = g->startup_kib ? (double)g->startup_kib : fmax(room, (double)g->mem.before_kib);
 	if (room > (double)g->target_kib + band(g))
 		command(g, room, MEM_BOOT);
+}
+
+/* Its pages never came back, so taking them was for nothing: all it may touch is counted. */
+static void give_back(struct guest *g)
+{
+	if (g->reason == MEM_LOCKED && g->mem.keeps && g->target_kib < g->max_kib)
+		command(g, (double)g->max_kib, MEM_RESTORE);
 }
 
 /*
@@ -319,7 +334,7 @@ static double wants_growth(const struct tick *t, const struct guest *g)
 	if (g->velocity > RISING)
 		least += ((double)g->comfort_kib - least) / 2;
 	least = fmin(least, (double)g->share_kib);
-	return (double)g->target_kib + band(g) < least ? (double)g->share_kib : 0;
+	return (double)g->target_kib + trigger(g) < least ? (double)g->share_kib : 0;
 }
 
 static void judge(struct tick *t)
@@ -435,6 +450,7 @@ void mem_decide(struct mem_state *state, const struct mem_conf *conf,
 	ledger_sum(conf, host, g, n, report);
 	for (size_t i = 0; i < n; i++) {
 		boot(&g[i]);
+		give_back(&g[i]);
 		if (fit(&g[i]))
 			mend(&g[i], now_ns);
 	}

@@ -18,6 +18,7 @@
 #define SETTLE_NS       (2 * SECOND_NS) /* actual and stats are each up to 1 s late */
 #define WORKING_HALF_S  45.0            /* W: a job that pauses for a minute keeps its memory */
 #define VELOCITY_HALF_S 5.0             /* growth comes in bursts */
+#define NOISE_PART      0.02            /* of demand: comes and goes by itself */
 #define DEBT_HALF_S     30.0            /* swapped out: it will want that back */
 #define SMALL_KIB       (1024 * MIB)    /* smaller guests scale the fixed terms down */
 #define MOVED_KIB       (2 * MIB)       /* the balloon moved: more than its own rounding */
@@ -124,14 +125,18 @@ static void note_peak(struct need_history *h, double demand_kib, int64_t now_ns)
 		fmax(h->peak_kib[second % PEAK_SECONDS], demand_kib);
 }
 
-/* Growth counts beyond the recent peak: below it, the floor covers it already. */
+/*
+ * Growth counts beyond the recent peak: below it, the floor covers it already.  A first
+ * rise may be noise; when the next sample rises again, it is growth and counts in full.
+ */
 static void note_velocity(struct need_history *h, double demand_kib, double elapsed_s)
 {
-	double rise = demand_kib - peak(h);
+	double rise = demand_kib - peak(h), noise = h->rising ? 0 : NOISE_PART * peak(h);
 
 	h->velocity = halved(h->velocity, elapsed_s, VELOCITY_HALF_S);
-	if (h->sample_ns != 0 && rise > 0)
-		h->velocity = fmax(h->velocity, rise / fmax(elapsed_s, LEAST_STEP_S));
+	h->rising = rise > 0 && h->sample_ns != 0;
+	if (h->rising && rise > noise)
+		h->velocity = fmax(h->velocity, (rise - noise) / fmax(elapsed_s, LEAST_STEP_S));
 }
 
 static void note_swap(struct guest *g, double elapsed_s)

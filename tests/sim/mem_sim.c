@@ -18,7 +18,8 @@
 #define STALE_NS    (7 * SECOND_NS)
 #define STARVED_KIB (100 * MIB)
 #define COMFORT_KIB (224 * MIB)
-#define ROUNDING    64 /* KiB */
+#define GRANTED_KIB (32 * MIB) /* granted, but the balloon did not move */
+#define ROUNDING    64         /* KiB */
 
 static unsigned tests, failures;
 
@@ -68,11 +69,6 @@ struct plant_mem_truth mem_sim_truth(const struct mem_sim *s, size_t i)
 	return t;
 }
 
-static uint64_t held(const struct guest *g)
-{
-	return g->actual_kib > g->target_kib ? g->actual_kib : g->target_kib;
-}
-
 /* ---- one tick: sample, decide, check, act, count -------------------------------------- */
 
 static void sample(struct mem_sim *s)
@@ -115,7 +111,8 @@ static void check_command(struct mem_sim *s, struct guest *g, size_t i)
 
 	if (g->command_kib < g->min_kib || g->command_kib > g->max_kib)
 		broken(s, g, "target %.0f MiB out of range", (double)g->command_kib / MIB);
-	if (g->state != GUEST_RUNNING || g->locked || g->hugepages || g->mem.keeps)
+	if (g->state != GUEST_RUNNING || g->locked || g->hugepages ||
+	    (g->mem.keeps && g->command_kib < g->target_kib))
 		broken(s, g, "commanded though it must not be");
 	if (!boot && now - s->changed_ns[i] > STALE_NS)
 		broken(s, g, "commanded on stale stats");
@@ -168,9 +165,9 @@ static void check_host(struct mem_sim *s)
 		hold = fmax((double)t.hold_kib,
 			    (double)g->command_kib + (double)t.hold_kib - (double)t.actual_kib);
 		left -= fmax(0, hold - (double)t.rss_kib);
-		if (g->reason == MEM_BOOT || g->command_kib <= held(g))
+		if (g->command_kib <= g->claim_kib)
 			continue;
-		growth += (double)(g->command_kib - held(g));
+		growth += (double)(g->command_kib - g->claim_kib);
 		rescue |= g->reason == MEM_RESCUE;
 	}
 	if (growth > fmax(0, (double)s->report.spare_kib + (rescue ? deep : 0)) + ROUNDING)
@@ -236,6 +233,8 @@ static void count_guest(struct mem_sim *s, size_t i)
 
 	if (t.dead && !s->counted[i]) {
 		s->counted[i] = true;
+		s->helpless[i] |= t.target_kib > t.actual_kib + GRANTED_KIB &&
+				  s->guest[i].mem.command_ns < plant_mem_now(s->plant);
 		f->deaths += !t.capacity && !s->helpless[i];
 		f->helpless += !t.capacity && s->helpless[i];
 		if (s->trace)
