@@ -51,7 +51,7 @@
 #define CHUNK_NS (200 * 1000LL)
 #define CHUNKS   200
 
-#define SAMPLE_MS    50               /* how often the least MemAvailable is looked for */
+#define SAMPLE_MS    100               /* how often the least MemAvailable is looked for */
 #define STEP_NS      (20 * NS_PER_MS) /* grain of a growing or shrinking hold */
 #define STEP_LATE_NS (100 * NS_PER_MS)
 #define ARENA_MIB    (64 * 1024L)
@@ -348,11 +348,12 @@ static void holder_run(int commands)
 			line[n] = '\0';
 			profile_load(&h, line);
 		}
-		if (h.step < h.step_count && step_advance(&h, &h.steps[h.step], now_ns())) {
+		int64_t now = now_ns();
+		if (h.step < h.step_count && step_advance(&h, &h.steps[h.step], now)) {
 			h.step++;
 			h.hold_until_ns = 0;
 		}
-		h.last_ns = now_ns();
+		h.last_ns = now;
 	}
 }
 
