@@ -318,7 +318,6 @@ struct need_history {
 	bool ever_reported;	/* its stats have changed at least once: it has a driver */
 	bool follows;		/* its MemTotal follows the balloon, offset_kib under actual */
 	bool swapping;		/* it swapped out between the last two samples */
-	bool rising;		/* the last sample was above all of the recent peak */
 	double offset_kib;
 	int64_t boot_ns;	/* when it restarted; 0: it did not while we watched */
 	int64_t change_ns;	/* when last_update_s last changed since it booted; 0: not yet */
@@ -331,6 +330,7 @@ struct need_history {
 	double working_kib;	/* W: follows D up at once and down slowly */
 	double velocity;	/* KiB/s at the last sample */
 	double swap_debt_kib;	/* what it swapped out lately, decaying */
+	double step_kib, noise_kib; /* the last change of D; how far it turns back at once */
 };
 
 #define STALLS_KEPT 3 /* so many within an hour: uncooperative */

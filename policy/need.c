@@ -18,11 +18,12 @@
 #define SETTLE_NS       (2 * SECOND_NS) /* actual and stats are each up to 1 s late */
 #define WORKING_HALF_S  45.0            /* W: a job that pauses for a minute keeps its memory */
 #define VELOCITY_HALF_S 5.0             /* growth comes in bursts */
-#define NOISE_PART      0.02            /* of demand: comes and goes by itself */
-#define DEBT_HALF_S     30.0            /* swapped out: it will want that back */
-#define SMALL_KIB       (1024 * MIB)    /* smaller guests scale the fixed terms down */
-#define MOVED_KIB       (2 * MIB)       /* the balloon moved: more than its own rounding */
-#define LEAST_STEP_S    0.5             /* two samples closer than this give no velocity */
+#define NOISE_PART      0.03            /* of demand: noise is not more */
+#define NOISE_HALF_S    10.0
+#define DEBT_HALF_S     30.0         /* swapped out: it will want that back */
+#define SMALL_KIB       (1024 * MIB) /* smaller guests scale the fixed terms down */
+#define MOVED_KIB       (2 * MIB)    /* the balloon moved: more than its own rounding */
+#define LEAST_STEP_S    0.5          /* two samples closer than this give no velocity */
 
 /* Beyond D10: what no shrink may touch, what a decision's delay needs, room to grow. */
 #define FLOOR_PART    0.05
@@ -125,18 +126,26 @@ static void note_peak(struct need_history *h, double demand_kib, int64_t now_ns)
 		fmax(h->peak_kib[second % PEAK_SECONDS], demand_kib);
 }
 
-/*
- * Growth counts beyond the recent peak: below it, the floor covers it already.  A first
- * rise may be noise; when the next sample rises again, it is growth and counts in full.
- */
+/* What turns back at once was noise; growth does not turn back. */
+static void note_noise(struct need_history *h, double demand_kib, double elapsed_s)
+{
+	double step = demand_kib - h->demand_kib, turn = fmin(fabs(step), fabs(h->step_kib));
+
+	if (step * h->step_kib > 0)
+		turn = 0;
+	h->noise_kib = fmax(turn, halved(h->noise_kib, elapsed_s, NOISE_HALF_S));
+	h->noise_kib = fmin(h->noise_kib, NOISE_PART * demand_kib);
+	h->step_kib = h->sample_ns != 0 ? step : 0;
+}
+
+/* Growth counts beyond the recent peak, which the floor covers already, and beyond noise. */
 static void note_velocity(struct need_history *h, double demand_kib, double elapsed_s)
 {
-	double rise = demand_kib - peak(h), noise = h->rising ? 0 : NOISE_PART * peak(h);
+	double rise = demand_kib - peak(h) - h->noise_kib;
 
 	h->velocity = halved(h->velocity, elapsed_s, VELOCITY_HALF_S);
-	h->rising = rise > 0 && h->sample_ns != 0;
-	if (h->rising && rise > noise)
-		h->velocity = fmax(h->velocity, (rise - noise) / fmax(elapsed_s, LEAST_STEP_S));
+	if (h->sample_ns != 0 && rise > 0)
+		h->velocity = fmax(h->velocity, rise / fmax(elapsed_s, LEAST_STEP_S));
 }
 
 static void note_swap(struct guest *g, double elapsed_s)
@@ -160,6 +169,7 @@ static void note_demand(struct guest *g, double demand_kib, int64_t now_ns)
 	struct need_history *h = &g->need;
 	double elapsed = seconds(h->sample_ns, now_ns);
 
+	note_noise(h, demand_kib, elapsed);
 	note_velocity(h, demand_kib, elapsed);
 	note_swap(g, elapsed);
 	h->working_kib = demand_kib +
