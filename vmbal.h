@@ -171,6 +171,7 @@ struct cpu_host {
 	bool churned;     /* a managed domain came or went: busy says nothing of other load */
 
 	unsigned over;   /* successive intervals with the spread over the threshold */
+	unsigned lasting; /* successive intervals with the fullest bin a little too full */
 	bool active;     /* started, and not yet down to the threshold to stop */
 	unsigned passes; /* passes of pins in the current back-off period */
 	unsigned quiet;  /* intervals since the last pass */

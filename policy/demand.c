@@ -28,8 +28,17 @@
 #define DRIFT_IDLE   8.0   /* intervals until a memory yields to a guess, idle elsewhere */
 #define DRIFT_FULL   40.0  /* the same where all bins are full: guesses are worse there */
 
-/* What one sample allows: at least lo, at most hi, and where between without other knowledge.
- */
+#define CLOSED_PRIOR 0.5   /* closedness assumed before any sample */
+#define MEAN_KEEP    0.98  /* of the means that samples are compared with: 50 intervals */
+#define SLOPE_KEEP   0.998 /* of what was learned of the slope: work seldom changes its kind */
+#define SLOPE_PRIOR  0.02  /* sum of squares that the assumption before any sample is worth */
+#define SLOPE_OWN    0.75  /* of wait: how far a vCPU's own ups and downs change its wait */
+#define SLOPE_OPEN   0.1   /* slope of log run over log (1 - wait): surely open below */
+#define SLOPE_CLOSED 0.4   /* surely closed above */
+#define AWAKE	     0.95  /* of the time: always runnable, open and closed look alike */
+#define RUN_MIN	     0.02  /* CPUs: two grains, less has no slope */
+
+/* What one sample allows: at least lo, at most hi, and where between without other knowledge. */
 struct bounds {
 	double lo, hi, guess;
 };
@@ -47,13 +56,51 @@ static double limit(const struct vcpu *v)
 	return v->quota > 0 ? fmin(1, v->quota) : 1;
 }
 
+/*
+ * How much of its waiting a vCPU's work is late by: 1 closed, 0 open, as learned; guess where
+ * nothing is.  Closed work runs less when it waits more: log run = log demand + closed *
+ * log (1 - wait).  The slope is that of a regression, corrected for demand's own ups and
+ * downs u, which raise wait as well: cov(u, log (1 - wait)) = -own * var(u).
+ */
+static double closed(const struct demand *d, double guess)
+{
+	double prior = SLOPE_OPEN + guess * (SLOPE_CLOSED - SLOPE_OPEN);
+	double own = SLOPE_OWN * (1 - exp(d->log_wait));
+	double over = d->sum_rw + own * d->sum_rr, under = d->sum_ww + 2 * own * d->sum_rw;
+	double slope = (over + SLOPE_PRIOR * prior) / (fmax(0, under) + SLOPE_PRIOR);
+
+	return fmax(0, fmin(1, (slope - SLOPE_OPEN) / (SLOPE_CLOSED - SLOPE_OPEN)));
+}
+
+static void learn(struct demand *d, double run, double wait)
+{
+	double r, w, news;
+
+	if (run < RUN_MIN || run + wait > AWAKE)
+		return;
+	r = log(run) - d->log_run;
+	w = log(1 - wait) - d->log_wait;
+	d->weight = MEAN_KEEP * d->weight + 1;
+	d->log_run += r / d->weight;
+	d->log_wait += w / d->weight;
+	news = 1 - 1 / d->weight;
+	d->sum_rr = SLOPE_KEEP * d->sum_rr + news * r * r;
+	d->sum_rw = SLOPE_KEEP * d->sum_rw + news * r * w;
+	d->sum_ww = SLOPE_KEEP * d->sum_ww + news * w * w;
+}
+
 static struct bounds bounds_of(const struct vcpu *v, double idle)
 {
+	const struct demand *d = &v->seen;
 	struct bounds b = { .lo = fmin(v->run, limit(v)) };
-	double wait = fmin(fmax(v->wait, 0), WAIT_MAX);
+	double wait = fmin(fmax(v->wait, 0), WAIT_MAX), full = fullness(idle), known, some;
 
 	b.hi = fmin(v->run / (1 - wait), limit(v));
-	b.guess = b.lo + (b.hi - b.lo) * (v->moved.held ? 0 : fullness(idle));
+	known = d->seen ? fmin(fmax(d->mean, b.lo), b.hi) : b.hi;
+	some = fmin(v->run / (1 - closed(d, CLOSED_PRIOR) * wait), limit(v));
+	b.guess = some + full * (known + closed(d, 1) * (b.hi - known) - some);
+	if (v->moved.held)
+		b.guess = b.lo;
 	return b;
 }
 
@@ -71,17 +118,18 @@ static bool is_step(struct demand *d, double off, double sigma)
 	return d->steps >= STEP_SAMPLES;
 }
 
-static void take_in(struct demand *d, double sample, double grain)
+static bool take_in(struct demand *d, double sample, double grain)
 {
 	double off = sample - d->mean, sigma = sqrt(d->var);
 
 	if (is_step(d, off, fmax(sigma, grain))) {
 		d->mean = sample;
 		d->steps = 0;
-		return;
+		return true;
 	}
 	d->mean += off * (fabs(off) > FAR * sigma ? SMOOTH_FAR : SMOOTH);
 	d->var += VAR_SMOOTH * (off * off - d->var);
+	return false;
 }
 
 void demand_update(struct vcpu *v, double idle, bool spare, double elapsed_s)
@@ -89,6 +137,8 @@ void demand_update(struct vcpu *v, double idle, bool spare, double elapsed_s)
 	struct demand *d = &v->seen;
 	double grain = fmax(SIGMA_MIN, GRAIN_S / elapsed_s / 2);
 
+	if (v->sampled)
+		learn(d, v->run, fmax(v->wait, 0));
 	if (v->sampled && d->seen == 0) {
 		d->mean = bounds_of(v, idle).guess;
 		d->var = grain * grain;
@@ -96,10 +146,9 @@ void demand_update(struct vcpu *v, double idle, bool spare, double elapsed_s)
 	} else if (v->sampled) {
 		struct bounds b = bounds_of(v, idle);
 
-		if (d->mean < b.lo || d->mean > b.hi)
-			take_in(d, fmin(fmax(d->mean, b.lo), b.hi), grain);
-		else
-			d->mean += (b.guess - d->mean) / (spare ? DRIFT_IDLE : DRIFT_FULL);
+		(void)spare;
+		if (take_in(d, b.guess, grain))
+			d->weight = 0;
 		d->seen++;
 	}
 	d->var = fmax(d->var, grain * grain);

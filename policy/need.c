@@ -20,10 +20,10 @@
 #define VELOCITY_HALF_S 5.0             /* growth comes in bursts */
 #define NOISE_PART      0.03            /* of demand: noise is not more */
 #define NOISE_HALF_S    10.0
-#define DEBT_HALF_S     30.0         /* swapped out: it will want that back */
-#define SMALL_KIB       (1024 * MIB) /* smaller guests scale the fixed terms down */
-#define MOVED_KIB       (2 * MIB)    /* the balloon moved: more than its own rounding */
-#define LEAST_STEP_S    0.5          /* two samples closer than this give no velocity */
+#define DEBT_HALF_S     30.0        /* swapped out: it will want that back */
+#define SMALL_KIB       (512 * MIB) /* smaller guests scale the fixed terms down */
+#define MOVED_KIB       (2 * MIB)   /* the balloon moved: more than its own rounding */
+#define LEAST_STEP_S    0.5         /* two samples closer than this give no velocity */
 
 /* Beyond D10: what no shrink may touch, what a decision's delay needs, room to grow. */
 #define FLOOR_PART    0.05
@@ -253,11 +253,10 @@ void need_levels(struct guest *g, double interval_s, int64_t now_ns)
 	double now = h->demand_kib + h->velocity * age;
 	double top = fmax(peak(h), now) + h->swap_debt_kib;
 	double floor = top + room(g, top, FLOOR_PART, FLOOR_KIB);
-	double need =
-		fmax(h->working_kib + h->swap_debt_kib + need_scaled(g, FLOOR_KIB),
-		     top + room(g, top, NEED_PART, NEED_KIB) + v * (interval_s + REACT_S));
+	double need = top + room(g, top, NEED_PART, NEED_KIB) + v * (interval_s + REACT_S);
 	double comfort =
 		top + room(g, top, COMFORT_PART, COMFORT_KIB) + v * (2 * interval_s + REACT_S);
+	double working = h->working_kib + h->swap_debt_kib + need_scaled(g, FLOOR_KIB);
 
 	g->demand_kib = (uint64_t)clamp(now, 0, (double)g->max_kib);
 	g->free_kib =
@@ -267,5 +266,6 @@ void need_levels(struct guest *g, double interval_s, int64_t now_ns)
 	g->floor_kib = (uint64_t)range(g, floor);
 	g->survive_kib = (uint64_t)range(g, floor + v * (SURVIVE_DELAY * interval_s + REACT_S));
 	g->wanted_kib = (uint64_t)range(g, fmax(need, (double)g->survive_kib));
-	g->comfort_kib = (uint64_t)range(g, fmax(comfort, (double)g->wanted_kib));
+	g->comfort_kib =
+		(uint64_t)range(g, fmax(working, fmax(comfort, (double)g->wanted_kib)));
 }

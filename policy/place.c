@@ -307,7 +307,8 @@ static struct place_score score(const struct place *pl)
 		if (pl->item[i].at == pl->item[i].home)
 			continue;
 		s.moves++;
-		s.moved += pl->item[i].d * pl->item[i].d;
+		if (pl->item[i].home >= 0)
+			s.moved += pl->item[i].d * pl->item[i].d;
 	}
 	return s;
 }
