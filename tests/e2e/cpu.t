@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # vmbal cpu 2 on real guests: the cases of the public course suite, with full and light loads.
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 settle=14 # seconds in which all pins are to be made
@@ -52,7 +53,7 @@ case_of() {
 	within "$1: pins" $made 0 "$2"
 	within "$1: pins once balanced" "$late" 0 0
 	echo "# $1: spread $(spread $((began - 3)) "$began") -> $(spread "$calm" "$ended") points, $made pins"
-	[ "$(spread "$calm" "$ended" | cut -d. -f1)" -lt 5 ] || show_log 60
+	[ "$(spread "$calm" "$ended" | cut -d. -f1)" -lt 5 ] || show_log
 }
 
 # What leaves the first pCPU when n like guests are on it and P share them.

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Both loops in one process on real guests, plain and under the sanitizers; what it costs the
+# daemon; what it never touches.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+begin 4 --max 768 --start 512
+
+busy() {
+	local g
+	for g in 1 2 3 4; do
+		$lab load $g cpu $((10 * g)) >/dev/null
+		$lab pin $g 0 >/dev/null
+	done
+	$lab load 1 mem 450@30 hold:10 0@100 >/dev/null
+}
+
+both() { # NAME SECONDS
+	local began
+	busy
+	began=$(now)
+	start_vmbal -v -m 3000 cpu 1 mem 1
+	sleep "$2"
+	stop_vmbal
+	holds "$1: ended with 0" "$(show_log)" test "$stopped" -eq 0
+	within "$1: pins" "$(pins "$began")" 1 $((pcpus > 1 ? 4 : 0))
+	holds "$1: a balloon was moved" "$(show_log)" grep -q 'mem: grow ' "$work/log"
+	holds "$1: nothing to complain of" "$(show_log)" \
+		test "$(grep -cE 'Sanitizer|runtime error|bug:|references left' "$work/log")" -eq 0
+	nobody_died
+}
+
+both "plain" 25
+before=$(virsh dumpxml --inactive vmbal-lab-1)
+program=build/asan/vmbal both "address and undefined" 25
+program=build/tsan/vmbal both "threads" 25
+holds "the persistent definition is as it was" "" \
+	test "$(virsh dumpxml --inactive vmbal-lab-1)" = "$before"
+
+# A dry run decides and changes nothing.
+busy
+sleep 1
+masks=$(for g in 1 2 3 4; do virsh vcpupin vmbal-lab-$g --live; done)
+start_vmbal -n cpu 1 mem 1
+sleep 8
+stop_vmbal
+holds "dry run: says what it would do" "$(show_log)" grep -q 'cpu: would pin' "$work/log"
+holds "dry run: each guest has a reason" "$(show_log)" \
+	test "$(grep -oE 'vmbal-lab-[1-4]' "$work/log" | sort -u | wc -l)" -eq 4
+holds "dry run: no mask changed" "" test "$masks" = "$(for g in 1 2 3 4; do virsh vcpupin vmbal-lab-$g --live; done)"
+
+# --once: as many samples as one decision needs.
+./vmbal -g "$guests" --once cpu 1 mem 1 2>"$work/log"
+ok $? "once: exit 0" "$(show_log)"
+holds "once: pinned" "$(show_log)" grep -q 'cpu: pin ' "$work/log"
+
+# A tick that changes nothing makes the same few calls however many guests there are.
+calls() { # how many entries of libvirt's API a quiet second of both loops makes, by its own log
+	LIBVIRT_LOG_FILTERS="1:libvirt" LIBVIRT_LOG_OUTPUTS="1:file:$work/api" \
+		timeout -s TERM 25 ./vmbal -g "$1" cpu 1 mem 1 2>/dev/null
+	awk '/debug : vir(Connect|Domain|Node)[A-Z]/ && !/vir(DomainFree|DomainRef|DomainGetUUID|DomainGetName|DomainGetID|DomainStatsRecordListFree|ConnectIsAlive|ConnectClose)/ {
+		split($2, t, "."); n[t[1]]++ }
+		END { for (s in n) print n[s] }' "$work/api" | sort -n | uniq -c | sort -rn | awk 'NR == 1 { print $2 }'
+}
+$lab load all cpu 0 >/dev/null
+$lab load all mem 0@500 >/dev/null
+sleep 5
+one=$(calls 'vmbal-lab-1')
+all=$(calls 'vmbal-lab-*')
+echo "# calls in a quiet second: $one with one guest, $all with four"
+holds "the calls of a quiet tick do not grow with the guests" "$one, $all" test "$one" -eq "$all"
+
+# The end comes within a second, also in the middle of a tick.
+slow=0
+for delay in 0.05 0.3 0.7 1.0 1.33; do
+	./vmbal -g "$guests" cpu 0.1 mem 0.1 2>/dev/null &
+	vmbal=$!
+	sleep "$delay"
+	t=$(date +%s%N)
+	kill -INT $vmbal
+	wait $vmbal || slow=1
+	vmbal=
+	[ $((($(date +%s%N) - t) / 1000000)) -lt 1000 ] || slow=1
+done
+ok $slow "SIGINT ends it within a second with 0, whenever it comes"
+plan
