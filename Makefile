@@ -9,14 +9,14 @@ NAMES     = vcpu_scheduler memory_coordinator
 WARN      = -std=gnu11 -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 	    -Wmissing-prototypes -Wwrite-strings -Wvla -Wformat=2
 DEFINES   = -I. -D_GNU_SOURCE -DVMBAL_VERSION='"$(VERSION)"'
-VIRT_CFLAGS := $(shell pkg-config --cflags libvirt 2>/dev/null)
-VIRT_LIBS   := $(shell pkg-config --libs libvirt 2>/dev/null || echo -lvirt)
+LIB_CFLAGS := $(shell pkg-config --cflags libvirt libxml-2.0 2>/dev/null || echo -I/usr/include/libxml2)
+LIBS       := $(shell pkg-config --libs libvirt libxml-2.0 2>/dev/null || echo -lvirt -lxml2)
 
 # B is where a build goes; SAN names its sanitizers.
 B        ?= build
 SAN      ?=
 SANFLAGS  = $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
-COMPILE   = $(CC) $(DEFINES) $(CPPFLAGS) $(VIRT_CFLAGS) $(WARN) $(CFLAGS) $(SANFLAGS) -pthread
+COMPILE   = $(CC) $(DEFINES) $(CPPFLAGS) $(LIB_CFLAGS) $(WARN) $(CFLAGS) $(SANFLAGS) -pthread
 LINK      = $(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -pthread
 
 POLICY    = $(patsubst %.c,$(B)/%.o,$(wildcard policy/*.c))
@@ -44,7 +44,7 @@ $(NAMES): vmbal
 	ln -f $< $@
 
 $(B)/vmbal: $(B)/vmbal.o $(HOST) $(POLICY)
-	$(LINK) -o $@ $^ $(VIRT_LIBS) -lm
+	$(LINK) -o $@ $^ $(LIBS) -lm
 
 $(B)/%.o: %.c vmbal.h $(wildcard host/*.h tests/fake/*.h tests/sim/*.h) Makefile
 	@mkdir -p $(@D)
@@ -95,7 +95,7 @@ $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(SIMLIB) $(POLICY) $(PLANT)
 # The chain: host/ unchanged, over a simulated libvirt and a simulated /proc.
 FAKE      = $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/*.c))
 $(B)/tests/fault/test_%: $(B)/tests/fault/test_%.o $(FAKE) $(filter-out %/proc.o,$(HOST)) $(POLICY)
-	$(LINK) -o $@ $^ -lcmocka -lm
+	$(LINK) -o $@ $^ -lcmocka -lxml2 -lm
 
 $(B)/tests/sim/%: $(B)/tests/sim/%.o $(SIMLIB) $(POLICY) $(PLANT)
 	$(LINK) -o $@ $^ -lm

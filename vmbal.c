@@ -133,6 +133,8 @@ static struct loop *loop_by_link(const char *argv0)
 
 /* ---- arguments ---- */
 
+enum { OPT_CPUS = 256, OPT_GRAIN }; /* options without a letter */
+
 static const char usage_text[] =
 	"usage: vmbal [options] cpu SECONDS [mem SECONDS]\n"
 	"       vmbal [options] mem SECONDS [cpu SECONDS]\n"
@@ -146,6 +148,8 @@ static const char usage_text[] =
 	"  -g, --guests PATTERN    manage only guests whose name matches this shell pattern\n"
 	"  -m, --host-memory MIB   let the guests have this much between them, reserve "
 	"included\n"
+	"      --cpus LIST         give guests only these pCPUs, such as 2-7,10-15\n"
+	"      --grain GRAIN       pin to one cpu (default), core, cache or node\n"
 	"  -n, --dry-run           show every decision and its reason, change nothing\n"
 	"  -1, --once              end after one decision\n"
 	"  -v, --verbose           log what is left alone as well\n"
@@ -222,9 +226,36 @@ static void command_args(int argc, char **argv)
 	}
 }
 
+static void cpus_arg(const char *list)
+{
+	static struct cpuset cpus;
+
+	if (cpuset_parse(list, &cpus) < 0)
+		wrong_usage("--cpus", list,
+			    "must be a list of pCPUs below 4096, such as 0-3,8");
+	options.cpus = &cpus;
+}
+
+static void grain_arg(const char *name)
+{
+	static const char *const names[] = { [GRAIN_CPU] = "cpu",
+					     [GRAIN_CORE] = "core",
+					     [GRAIN_CACHE] = "cache",
+					     [GRAIN_NODE] = "node" };
+
+	for (int i = GRAIN_CPU; i <= GRAIN_NODE; i++)
+		if (strcmp(names[i], name) == 0) {
+			options.grain = (enum grain)i;
+			return;
+		}
+	wrong_usage("--grain", name, "must be cpu, core, cache or node");
+}
+
 static void option(int letter, const char *arg)
 {
 	switch (letter) {
+	case OPT_CPUS: cpus_arg(optarg); break;
+	case OPT_GRAIN: grain_arg(optarg); break;
 	case 'c': options.uri = optarg; break;
 	case 'g': options.guests = optarg; break;
 	case 'm':
@@ -242,7 +273,8 @@ static void option(int letter, const char *arg)
 	case ':': wrong_usage("option", arg, "needs a value; see --help");
 	default:
 		wrong_usage("unknown option", arg,
-			    "must be one of -c -g -m -n -1 -v -q -h -V; see --help");
+			    "must be one of those that --help lists: -c -g -m --cpus --grain "
+			    "-n -1 -v -q -h -V");
 	}
 }
 
@@ -252,6 +284,8 @@ static void parse(int argc, char **argv)
 		{ "connect", required_argument, NULL, 'c' },
 		{ "guests", required_argument, NULL, 'g' },
 		{ "host-memory", required_argument, NULL, 'm' },
+		{ "cpus", required_argument, NULL, OPT_CPUS },
+		{ "grain", required_argument, NULL, OPT_GRAIN },
 		{ "dry-run", no_argument, NULL, 'n' },
 		{ "once", no_argument, NULL, '1' },
 		{ "verbose", no_argument, NULL, 'v' },

@@ -40,10 +40,20 @@ static inline void cpuset_add(struct cpuset *s, unsigned i)
 	s->bits[i / 64] |= (uint64_t)1 << (i % 64);
 }
 
+/* What a bin is: the pCPUs inside which the kernel is left to choose. */
+enum grain {
+	GRAIN_CPU,
+	GRAIN_CORE,
+	GRAIN_CACHE,
+	GRAIN_NODE,
+};
+
 /* What the command line asked for. */
 struct options {
 	const char *uri;		/* libvirt's connection URI */
 	const char *guests;		/* a shell pattern for names of guests to manage */
+	const struct cpuset *cpus;	/* pCPUs for guests; NULL: all that are not isolated */
+	enum grain grain;
 	uint64_t host_memory_kib;	/* treat the host as if it had this much; 0: what it has */
 	double cpu_interval_s;		/* 0: the loop does not run */
 	double mem_interval_s;		/* 0: the loop does not run */
@@ -552,6 +562,29 @@ void log_change(bool *is_bad, bool bad, const char *what, const char *detail);
  */
 int array_reserve(void *array, size_t *cap, size_t want, size_t size);
 
+/* ---- host: cpuset.c ------------------------------------------------------------------ */
+
+size_t cpuset_count(const struct cpuset *s);
+int cpuset_first(const struct cpuset *s); /* -1: empty */
+void cpuset_and(struct cpuset *s, const struct cpuset *other);
+
+/* Reads "0-3,8".  -1 and unchanged for anything else, or a number of PCPU_MAX or more. */
+int cpuset_parse(const char *list, struct cpuset *out);
+
+/* Writes "0-3,8" into text, which it returns; cut with ",..." where len bytes do not do. */
+const char *cpuset_text(const struct cpuset *s, char *text, size_t len);
+
+/* ---- host: topology.c ---------------------------------------------------------------- */
+
+/* For each pCPU a number that those of the same core, last-level cache, node share; -1: unknown. */
+struct topology {
+	int core[PCPU_MAX], cache[PCPU_MAX], node[PCPU_MAX];
+};
+
+/* Reads libvirt's capabilities.  -1: these are none; then all is unknown. */
+int topology_parse(const char *xml, struct topology *out);
+bool topology_has_nodes(const struct topology *t); /* more than one */
+
 /* ---- host: proc.c, what the local kernel tells --------------------------------------- */
 
 /* A pCPU's counters since boot.  Both 0: it is not online. */
@@ -563,6 +596,7 @@ int64_t proc_now_ns(void);	/* CLOCK_MONOTONIC */
 int proc_cpu_times(struct cpu_time *cpu, size_t n);
 int proc_memory(uint64_t *total_kib, uint64_t *available_kib);
 int proc_memory_pressure(double *some_avg10_percent);
+int proc_isolated(struct cpuset *out);
 
 /* ---- host: virt.c, the only file that knows libvirt ---------------------------------- */
 
@@ -582,6 +616,7 @@ struct vcpu_count {
 	uint64_t run_ns;
 	uint64_t wait_ns;		/* waited for a pCPU; UINT64_MAX: this libvirt does not tell */
 	unsigned mask, fence;		/* indices into vcpu_sample's sets */
+	double quota;			/* CPUs its domain's quota leaves it; 0: no limit */
 	bool blocked;			/* its domain refused a pin lately: leave it where it is */
 };
 
@@ -590,6 +625,8 @@ struct vcpu_sample {
 	int64_t taken_ns;
 	unsigned epoch;			/* changes with each new connection */
 	struct cpuset online;
+	struct cpuset isolated;		/* the kernel schedules nothing there by itself */
+	struct topology topology;
 	unsigned npcpus;		/* the highest online pCPU, plus one */
 	struct cpu_time *pcpu;		/* npcpus of them */
 	struct vcpu_count *vcpu;	/* managed ones, by UUID, then number */

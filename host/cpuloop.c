@@ -19,6 +19,8 @@ struct cpu_loop {
 	struct cpu_report report;
 	struct vcpu *merged;             /* the next host.vcpu, while it is made */
 	const struct vcpu_count **count; /* host.vcpu[i] was counted here */
+	struct cpuset scope;             /* pCPUs that are online and ours to use */
+	unsigned bin_of[PCPU_MAX];       /* of each pCPU */
 	struct cpuset *allowed;          /* bins allowed by each of now.set as a fence */
 	void *work;                      /* the policy's scratch memory */
 	size_t vcpu_cap, merged_cap, count_cap, allowed_cap, bin_cap, work_cap;
@@ -52,7 +54,34 @@ void cpu_loop_free(struct cpu_loop *l)
 
 /* ---- from counters to what the policy sees ---- */
 
-/* A bin is one pCPU and has its number. */
+/* What pCPUs of one bin have in common, at this grain; -1: the pCPU is alone. */
+static int bin_key(const struct cpu_loop *l, unsigned cpu)
+{
+	const struct topology *t = &l->now.topology;
+
+	switch (l->opt->grain) {
+	case GRAIN_CORE: return t->core[cpu];
+	case GRAIN_CACHE: return t->cache[cpu];
+	case GRAIN_NODE: return t->node[cpu];
+	default: return -1;
+	}
+}
+
+/* A bin has the number of its first pCPU, so that it keeps it when others come and go. */
+static void bins_map(struct cpu_loop *l)
+{
+	for (unsigned i = 0; i < l->now.npcpus; i++) {
+		int key = bin_key(l, i);
+
+		l->bin_of[i] = i;
+		for (unsigned first = 0; key >= 0 && first < i; first++)
+			if (bin_key(l, first) == key) {
+				l->bin_of[i] = first;
+				break;
+			}
+	}
+}
+
 static int bins_reserve(struct cpu_loop *l)
 {
 	size_t want = l->now.npcpus, had = l->host.nbins;
@@ -62,10 +91,19 @@ static int bins_reserve(struct cpu_loop *l)
 	if (array_reserve(&l->host.bin, &l->bin_cap, want, sizeof(*l->host.bin)) < 0)
 		return -1;
 	memset(l->host.bin + had, 0, (want - had) * sizeof(*l->host.bin));
-	for (size_t i = had; i < want; i++)
-		l->host.bin[i].core = l->host.bin[i].cache = l->host.bin[i].node = -1;
 	l->host.nbins = want;
 	return 0;
+}
+
+/* The pCPUs that guests may be given. */
+static void scope_fill(struct cpu_loop *l)
+{
+	l->scope = l->now.online;
+	if (l->opt->cpus)
+		cpuset_and(&l->scope, l->opt->cpus);
+	else
+		for (size_t w = 0; w < PCPU_MAX / 64; w++)
+			l->scope.bits[w] &= ~l->now.isolated.bits[w];
 }
 
 static double pcpu_busy(const struct cpu_loop *l, unsigned i)
@@ -82,52 +120,74 @@ static double pcpu_busy(const struct cpu_loop *l, unsigned i)
 	return (double)busy / (double)(busy + idle);
 }
 
+/* A bin is as busy as its pCPUs together; unknown if one of them is. */
 static void bins_fill(struct cpu_loop *l)
 {
-	for (unsigned i = 0; i < l->host.nbins; i++) {
-		bool online = i < l->now.npcpus && cpuset_has(&l->now.online, i);
+	for (size_t i = 0; i < l->host.nbins; i++)
+		l->host.bin[i].capacity = l->host.bin[i].busy = 0;
+	for (unsigned i = 0; i < l->now.npcpus; i++) {
+		struct bin *b = &l->host.bin[l->bin_of[i]];
+		double busy = pcpu_busy(l, i);
 
-		l->host.bin[i].capacity = online ? 1 : 0;
-		l->host.bin[i].busy = online ? pcpu_busy(l, i) : -1;
+		if (!cpuset_has(&l->scope, i))
+			continue;
+		b->capacity++;
+		b->core = l->now.topology.core[i];
+		b->cache = l->now.topology.cache[i];
+		b->node = l->now.topology.node[i];
+		b->busy = b->busy < 0 || busy < 0 ? -1 : b->busy + busy;
 	}
 }
 
+/* The bins that each distinct mask reaches within the scope, and the pCPUs of it there. */
 static int allowed_fill(struct cpu_loop *l)
 {
 	if (array_reserve(&l->allowed, &l->allowed_cap, l->now.nsets, sizeof(*l->allowed)) < 0)
 		return -1;
-	for (size_t i = 0; i < l->now.nsets; i++)
-		for (size_t w = 0; w < PCPU_MAX / 64; w++)
-			l->allowed[i].bits[w] = l->now.set[i].bits[w] & l->now.online.bits[w];
+	for (size_t i = 0; i < l->now.nsets; i++) {
+		struct cpuset pcpus = l->now.set[i];
+
+		cpuset_and(&pcpus, &l->scope);
+		memset(&l->allowed[i], 0, sizeof(l->allowed[i]));
+		for (unsigned c = 0; c < l->now.npcpus; c++)
+			if (cpuset_has(&pcpus, c))
+				cpuset_add(&l->allowed[i], l->bin_of[c]);
+	}
 	return 0;
 }
 
-static size_t set_size(const struct cpuset *s)
+/* With --cpus, a mask that reaches beyond it is as bad as one that reaches no bin. */
+static bool mask_is_outside(const struct cpu_loop *l, const struct cpuset *mask)
 {
-	size_t n = 0;
-
-	for (size_t w = 0; w < PCPU_MAX / 64; w++)
-		n += (size_t)__builtin_popcountll(s->bits[w]);
-	return n;
-}
-
-static int set_first(const struct cpuset *s)
-{
-	for (size_t w = 0; w < PCPU_MAX / 64; w++)
-		if (s->bits[w])
-			return (int)(w * 64) + __builtin_ctzll(s->bits[w]);
-	return -1;
+	for (size_t w = 0; l->opt->cpus && w < PCPU_MAX / 64; w++)
+		if (mask->bits[w] & l->now.online.bits[w] & ~l->opt->cpus->bits[w])
+			return true;
+	return false;
 }
 
 static int mask_bin(const struct cpu_loop *l, unsigned mask)
 {
-	const struct cpuset *s = &l->allowed[mask];
+	const struct cpuset *bins = &l->allowed[mask];
+	size_t n = cpuset_count(bins);
 
-	switch (set_size(s)) {
-	case 0: return BIN_ASTRAY;
-	case 1: return set_first(s);
-	default: return BIN_FLOATS;
-	}
+	if (n == 0 || mask_is_outside(l, &l->now.set[mask]))
+		return BIN_ASTRAY;
+	return n == 1 ? cpuset_first(bins) : BIN_FLOATS;
+}
+
+/*
+ * Nobody's to place, so that its load counts as other load: a vCPU whose fence has no pCPU
+ * that is online and ours, or that somebody has put on isolated pCPUs.
+ */
+static bool is_unmanaged(const struct cpu_loop *l, const struct vcpu_count *c)
+{
+	struct cpuset live = l->now.set[c->mask];
+
+	if (cpuset_count(&l->allowed[c->fence]) == 0)
+		return true;
+	cpuset_and(&live, &l->now.isolated);
+	return !l->opt->cpus && cpuset_count(&live) > 0 &&
+	       cpuset_count(&l->allowed[c->mask]) == 0;
 }
 
 static int count_order(const struct vcpu_count *a, const unsigned char *uuid, unsigned number)
@@ -158,6 +218,7 @@ static void vcpu_identify(struct cpu_loop *l, struct vcpu *v, const struct vcpu_
 	v->allowed = &l->allowed[c->fence];
 	v->bin = mask_bin(l, c->mask);
 	v->stuck = c->blocked;
+	v->quota = c->quota;
 }
 
 /* The last tick's vCPU with this identity, or NULL; *at walks the sorted array once. */
@@ -185,9 +246,7 @@ static const struct vcpu_count *count_before(const struct cpu_loop *l,
 	return NULL;
 }
 
-/*
- * Lines up this sample with the last one and with the policy's history: all are sorted alike.
- * A vCPU whose fence has no pCPU online is nobody's to place; its load counts as other load.
+/* Lines up this sample with the last one and with the policy's history: all are sorted alike.
  */
 static void vcpus_merge(struct cpu_loop *l, double elapsed_ns)
 {
@@ -200,7 +259,7 @@ static void vcpus_merge(struct cpu_loop *l, double elapsed_ns)
 		struct vcpu *v = &l->merged[n];
 
 		matched += b != NULL;
-		if (set_size(&l->allowed[c->fence]) == 0)
+		if (is_unmanaged(l, c))
 			continue;
 		memset(v, 0, sizeof(*v));
 		if (old)
@@ -229,6 +288,8 @@ static int sample_take_in(struct cpu_loop *l)
 	struct vcpu *old;
 	size_t cap;
 
+	scope_fill(l);
+	bins_map(l);
 	if (bins_reserve(l) < 0 || allowed_fill(l) < 0 || vcpus_reserve(l) < 0)
 		return -1;
 	bins_fill(l);
@@ -245,39 +306,16 @@ static int sample_take_in(struct cpu_loop *l)
 
 /* ---- report ---- */
 
-/* "0-3,8": the pCPUs of a mask; cut with "..." where it is too long. */
-static const char *mask_text(const struct cpuset *s, char *text)
-{
-	size_t used = 0;
-
-	text[0] = '\0';
-	for (unsigned i = 0; i < PCPU_MAX && used < MASK_TEXT - 16; i++) {
-		unsigned last = i;
-
-		if (!cpuset_has(s, i))
-			continue;
-		while (last + 1 < PCPU_MAX && cpuset_has(s, last + 1))
-			last++;
-		used += (size_t)snprintf(text + used, MASK_TEXT - used, "%s%u", used ? "," : "",
-					 i);
-		if (last > i)
-			used += (size_t)snprintf(text + used, MASK_TEXT - used, "-%u", last);
-		i = last;
-	}
-	if (used >= MASK_TEXT - 16)
-		snprintf(text + used, MASK_TEXT - used, ",...");
-	return text;
-}
-
 static void say_vcpu(struct cpu_loop *l, const struct vcpu *v, const struct vcpu_count *c,
-		     const char *verb)
+		     const struct cpuset *mask, const char *verb)
 {
-	char from[MASK_TEXT];
+	char from[MASK_TEXT], to[MASK_TEXT];
 
 	log_msg(LOG_PRIO_INFO,
-		"cpu: %s %s/%u from %s to %d: %s: run %.2f, wait %.2f, demand %.2f CPU", verb,
-		v->guest, v->number, mask_text(&l->now.set[c->mask], from), v->target,
-		vcpu_why_name(v->why), v->run, v->wait < 0 ? 0 : v->wait, v->demand);
+		"cpu: %s %s/%u from %s to %s: %s: run %.2f, wait %.2f, demand %.2f CPU", verb,
+		v->guest, v->number, cpuset_text(&l->now.set[c->mask], from, sizeof(from)),
+		cpuset_text(mask, to, sizeof(to)), vcpu_why_name(v->why), v->run,
+		v->wait < 0 ? 0 : v->wait, v->demand);
 }
 
 static void say_stay(struct cpu_loop *l, const struct vcpu *v, const struct vcpu_count *c)
@@ -286,8 +324,8 @@ static void say_stay(struct cpu_loop *l, const struct vcpu *v, const struct vcpu
 
 	log_msg(l->opt->dry_run ? LOG_PRIO_INFO : LOG_PRIO_DEBUG,
 		"cpu: leave %s/%u on %s: %s: run %.2f, wait %.2f, demand %.2f CPU", v->guest,
-		v->number, mask_text(&l->now.set[c->mask], at), vcpu_why_name(v->why), v->run,
-		v->wait < 0 ? 0 : v->wait, v->demand);
+		v->number, cpuset_text(&l->now.set[c->mask], at, sizeof(at)),
+		vcpu_why_name(v->why), v->run, v->wait < 0 ? 0 : v->wait, v->demand);
 }
 
 /* One line for the host: when it acts, when its reason changes, and always under -n or -v. */
@@ -307,19 +345,32 @@ static void say_host(struct cpu_loop *l)
 
 /* ---- act ---- */
 
+/* All pCPUs of the bin that the fence allows: inside a bin the kernel chooses. */
+static struct cpuset target_mask(const struct cpu_loop *l, const struct vcpu *v,
+				 const struct vcpu_count *c)
+{
+	struct cpuset mask = l->now.set[c->fence];
+
+	cpuset_and(&mask, &l->scope);
+	for (unsigned i = 0; i < PCPU_MAX; i++)
+		if (cpuset_has(&mask, i) && (int)l->bin_of[i] != v->target)
+			mask.bits[i / 64] &= ~((uint64_t)1 << (i % 64));
+	return mask;
+}
+
 static void vcpu_act(struct cpu_loop *l, const struct vcpu *v, const struct vcpu_count *c)
 {
-	struct cpuset mask = { { 0 } };
+	struct cpuset mask;
 
 	if (v->target == v->bin) {
 		say_stay(l, v, c);
 		return;
 	}
-	cpuset_add(&mask, (unsigned)v->target);
+	mask = target_mask(l, v, c);
 	if (l->opt->dry_run)
-		say_vcpu(l, v, c, "would pin");
+		say_vcpu(l, v, c, &mask, "would pin");
 	else if (virt_pin(l->virt, v->uuid, v->number, &mask) == VIRT_DONE)
-		say_vcpu(l, v, c, "pin");
+		say_vcpu(l, v, c, &mask, "pin");
 	else
 		log_msg(LOG_PRIO_DEBUG, "cpu: %s/%u was not pinned", v->guest, v->number);
 }

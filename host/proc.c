@@ -93,3 +93,19 @@ int proc_memory_pressure(double *some_avg10_percent)
 	*some_avg10_percent = percent;
 	return 0;
 }
+
+int proc_isolated(struct cpuset *out)
+{
+	FILE *f = fopen("/sys/devices/system/cpu/isolated", "re");
+	char line[LINE_LEN] = "";
+	int result = -1;
+
+	if (!f)
+		return -1;
+	if (fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		result = cpuset_parse(line, out);
+	}
+	fclose(f);
+	return result;
+}

@@ -18,7 +18,8 @@
 #define WAKE_MS          200              /* how late the event thread may see its end */
 #define BACKOFF_FIRST_NS (5 * NS_PER_S)   /* after a domain refused or timed out */
 #define BACKOFF_LAST_NS  (320 * NS_PER_S) /* doubled up to this */
-#define STATS_PERIOD_S   1                /* the memory loop watches each second */
+#define PARAMS_MAX       16 /* more scheduler or NUMA parameters than libvirt has */
+#define STATS_PERIOD_S   1  /* the memory loop watches each second */
 
 static void quiet(void *opaque, virErrorPtr err)
 {
@@ -40,14 +41,15 @@ static void event_note(struct virt *v, virDomainPtr dom, enum event_kind kind)
 	pthread_mutex_unlock(&v->event_lock);
 }
 
+/* Only what is about CPUs: disks are tuned by others, and often. */
 static void on_tunable(virConnectPtr conn, virDomainPtr dom, virTypedParameterPtr params,
 		       int nparams, void *opaque)
 {
 	(void)conn;
 	for (int i = 0; i < nparams; i++) {
-		if (strncmp(params[i].field, "cputune.vcpupin", strlen("cputune.vcpupin")))
+		if (strncmp(params[i].field, "cputune.", strlen("cputune.")))
 			continue;
-		event_note(opaque, dom, EVENT_PINS);
+		event_note(opaque, dom, EVENT_TUNED);
 		return;
 	}
 }
@@ -64,7 +66,7 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int det
 	(void)conn;
 	(void)detail;
 	if (event == VIR_DOMAIN_EVENT_DEFINED || event == VIR_DOMAIN_EVENT_UNDEFINED)
-		event_note(opaque, dom, EVENT_PINS);
+		event_note(opaque, dom, EVENT_TUNED);
 	return 0;
 }
 
@@ -170,6 +172,19 @@ static int node_maplen(struct virt *v)
 	return 0;
 }
 
+/* Without capabilities the host is flat: every pCPU on its own. */
+static void node_topology(struct virt *v)
+{
+	char *xml = virConnectGetCapabilities(v->conn);
+
+	if (!xml || topology_parse(xml, &v->topology) < 0) {
+		memset(&v->topology, 0xff, sizeof(v->topology));
+		log_msg(LOG_PRIO_WARNING,
+			"%s: no topology: cores, caches and nodes are unknown", v->opt->uri);
+	}
+	free(xml);
+}
+
 int virt_connected(struct virt *v)
 {
 	if (v->conn)
@@ -192,6 +207,7 @@ int virt_connected(struct virt *v)
 	virConnectSetKeepAlive(v->conn, KEEPALIVE_S, KEEPALIVE_COUNT);
 	v->local = uri_is_local(v->conn);
 	v->epoch++;
+	node_topology(v);
 	events_register(v);
 	v->down = false;
 	log_msg(LOG_PRIO_NOTICE, "connected to %s%s", v->opt->uri,
@@ -358,7 +374,7 @@ static void events_apply(struct virt *v)
 	for (size_t i = 0; i < n && i < EVENTS_MAX; i++) {
 		struct domain *d = domain_find(v, event[i].uuid);
 
-		if (d && event[i].kind == EVENT_PINS)
+		if (d && event[i].kind == EVENT_TUNED)
 			d->pins_known = false;
 		if (d && event[i].kind == EVENT_REBOOT)
 			d->boot_id++;
@@ -408,7 +424,7 @@ int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n)
 	return 0;
 }
 
-/* ---- learnt once: masks, fence, statistics period ---- */
+/* ---- learnt once: masks, fence, quota, statistics period ---- */
 
 /* The index of a libvirt CPU map among the distinct ones, or -1 without memory. */
 static int set_intern(struct virt *v, const unsigned char *map)
@@ -457,17 +473,39 @@ static int pins_allocate(struct domain *d, unsigned nvcpus)
 	return 0;
 }
 
+/* Takes from the fence the pCPUs of nodes that a strict memory policy keeps the domain off. */
+static void fence_nodes(struct virt *v, struct domain *d, unsigned char *maps, unsigned nvcpus)
+{
+	virTypedParameter params[PARAMS_MAX];
+	const char *list = NULL;
+	struct cpuset nodes;
+	int n = PARAMS_MAX, mode = -1;
+
+	if (!topology_has_nodes(&v->topology))
+		return;
+	if (virDomainGetNumaParameters(d->ref, params, &n, VIR_DOMAIN_AFFECT_LIVE) < 0)
+		return;
+	virTypedParamsGetInt(params, n, VIR_DOMAIN_NUMA_MODE, &mode);
+	virTypedParamsGetString(params, n, VIR_DOMAIN_NUMA_NODESET, &list);
+	if (mode == VIR_DOMAIN_NUMATUNE_MEM_STRICT && list && cpuset_parse(list, &nodes) == 0)
+		for (int i = 0; i < v->maplen * 8; i++)
+			for (unsigned k = 0; k < nvcpus; k++)
+				if (v->topology.node[i] >= 0 &&
+				    !cpuset_has(&nodes, (unsigned)v->topology.node[i]))
+					VIR_UNUSE_CPU(VIR_GET_CPUMAP(maps, v->maplen, k), i);
+	virTypedParamsClear(params, n);
+}
+
 /*
  * The live masks are ours to change; those of the persistent definition are the
  * administrator's fence.  A transient domain has none, which libvirt tells by an error: then
  * every pCPU is allowed.
  */
-void domain_learn_pins(struct virt *v, struct domain *d, unsigned nvcpus)
+static int learn_masks(struct virt *v, struct domain *d, unsigned nvcpus)
 {
 	unsigned char *maps = calloc(nvcpus, (size_t)v->maplen);
-	int n;
+	int n, result = -1;
 
-	d->pins_known = false;
 	if (!maps || pins_allocate(d, nvcpus) < 0)
 		goto out;
 	n = virDomainGetVcpuPinInfo(d->ref, (int)nvcpus, maps, v->maplen,
@@ -480,9 +518,45 @@ void domain_learn_pins(struct virt *v, struct domain *d, unsigned nvcpus)
 		goto out;
 	if (n < (int)nvcpus)
 		memset(maps, 0xff, nvcpus * (size_t)v->maplen);
-	d->pins_known = pins_intern(v, maps, (int)nvcpus, d->fence) == 0;
+	fence_nodes(v, d, maps, nvcpus);
+	result = pins_intern(v, maps, (int)nvcpus, d->fence);
 out:
 	free(maps);
+	return result;
+}
+
+/* The domain's share of a period, per vCPU: its own quota or its part of that of all threads.
+ */
+static void learn_quota(struct domain *d, unsigned nvcpus)
+{
+	virTypedParameter params[PARAMS_MAX];
+	long long quota = 0, all = 0;
+	unsigned long long period = 0, all_period = 0;
+	int n = PARAMS_MAX;
+
+	d->quota = 0;
+	if (virDomainGetSchedulerParametersFlags(d->ref, params, &n, VIR_DOMAIN_AFFECT_LIVE) <
+	    0)
+		return;
+	virTypedParamsGetLLong(params, n, VIR_DOMAIN_SCHEDULER_VCPU_QUOTA, &quota);
+	virTypedParamsGetULLong(params, n, VIR_DOMAIN_SCHEDULER_VCPU_PERIOD, &period);
+	virTypedParamsGetLLong(params, n, VIR_DOMAIN_SCHEDULER_GLOBAL_QUOTA, &all);
+	virTypedParamsGetULLong(params, n, VIR_DOMAIN_SCHEDULER_GLOBAL_PERIOD, &all_period);
+	virTypedParamsClear(params, n);
+	if (quota > 0 && period > 0)
+		d->quota = (double)quota / (double)period;
+	if (all > 0 && all_period > 0) {
+		double part = (double)all / (double)all_period / nvcpus;
+
+		d->quota = d->quota > 0 && d->quota < part ? d->quota : part;
+	}
+}
+
+void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus)
+{
+	d->pins_known = learn_masks(v, d, nvcpus) == 0;
+	if (d->pins_known)
+		learn_quota(d, nvcpus);
 }
 
 /* A refusal blocks the domain, longer each time. */

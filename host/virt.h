@@ -20,6 +20,7 @@ struct domain {
 	bool managed; /* matches --guests */
 	bool present; /* in the bulk read under way */
 	bool pins_known, period_known;
+	double quota; /* CPUs each of its vCPUs may use; 0: no limit */
 	bool refused; /* a failure of this domain has been logged */
 	uint64_t boot_id;
 	unsigned npins;           /* entries of mask and fence */
@@ -31,7 +32,7 @@ struct domain {
 #define EVENTS_MAX 256 /* notes kept between two samples; beyond that every domain is asked */
 
 enum event_kind {
-	EVENT_PINS, /* masks or the fence may have changed */
+	EVENT_TUNED, /* masks, the fence or the quota may have changed */
 	EVENT_REBOOT,
 };
 
@@ -52,7 +53,8 @@ struct virt {
 	size_t ndom, dom_cap;
 	struct cpuset *set; /* distinct masks */
 	size_t nsets, set_cap;
-	int maplen;      /* bytes of a libvirt CPU map of this host */
+	int maplen; /* bytes of a libvirt CPU map of this host */
+	struct topology topology;
 	int callback[3]; /* event registrations; -1: none */
 	int leaked;      /* references that closed connections still had */
 
@@ -70,7 +72,7 @@ int virt_connected(struct virt *v);
 void virt_check(struct virt *v, bool *said, const char *what);
 struct domain *domain_find(struct virt *v, const unsigned char *uuid);
 int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n);
-void domain_learn_pins(struct virt *v, struct domain *d, unsigned nvcpus);
+void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus);
 void domain_learn_period(struct virt *v, struct domain *d);
 
 #endif

@@ -119,6 +119,7 @@ static void vcpus_finish(struct vcpu_sample *s, size_t first, const struct domai
 			continue;
 		c.mask = d->mask[c.number];
 		c.fence = d->fence[c.number];
+		c.quota = d->quota;
 		c.blocked = blocked;
 		c.name = name;
 		s->vcpu[kept++] = c;
@@ -139,7 +140,7 @@ static int vcpus_of(struct virt *v, struct vcpu_sample *s, const virDomainStatsR
 	if (!d || !d->managed || maximum == 0)
 		return 0;
 	if (!d->pins_known || d->npins < maximum)
-		domain_learn_pins(v, d, maximum);
+		domain_learn_cpu(v, d, maximum);
 	memcpy(s->name[index], d->name, sizeof(d->name));
 	for (int i = 0; i < r->nparams; i++)
 		if (vcpu_param(s, first, d, &r->params[i]) < 0)
@@ -222,6 +223,15 @@ static int pcpus_read(struct virt *v, struct vcpu_sample *s)
 	return 0;
 }
 
+/* What does not change while a connection lasts. */
+static void host_shape(const struct virt *v, struct vcpu_sample *s)
+{
+	s->topology = v->topology;
+	memset(&s->isolated, 0, sizeof(s->isolated));
+	if (v->local)
+		proc_isolated(&s->isolated);
+}
+
 static int vcpus_fill(struct virt *v, struct vcpu_sample *s, virDomainStatsRecordPtr *records,
 		      int n)
 {
@@ -249,6 +259,8 @@ static int vcpus_locked(struct virt *v, struct vcpu_sample *s)
 	if (n < 0)
 		return -1;
 	s->taken_ns = begun_ns + (proc_now_ns() - begun_ns) / 2;
+	if (s->epoch != v->epoch)
+		host_shape(v, s);
 	s->epoch = v->epoch;
 	result = pcpus_read(v, s);
 	if (result == 0)

@@ -27,6 +27,10 @@ while read -r short long; do
 		grep -qE "^\.It Fl ${short#-} , -${long#--}( |\$)" $page
 done < <(./vmbal --help | sed -nE 's/^ +(-.), (--[a-z-]+).*/\1 \2/p')
 
+for long in $(./vmbal --help | sed -nE 's/^ {6}(--[a-z-]+).*/\1/p'); do
+	holds "option $long is explained" "" grep -qE "^\.It Fl ${long#-} " $page
+done
+
 while read -r reason; do
 	holds "reason '$reason' is explained" "" grep -q -- "$reason" $page
 done < <(grep -ohE '\[(MEM|CPU|VCPU)_[A-Z_]+\] = "[a-z: -]+"' policy/*.c | cut -d'"' -f2)

@@ -49,6 +49,13 @@ for bad in 0 255 -5 x '' 1073741825; do
 	try 2 err "host-memory '$bad'.*256 to 1073741824" ./vmbal -m "$bad" mem 5
 done
 
+for bad in '' x 0- 3-1 4096 '0 1'; do
+	try 2 err "cpus '$bad'.*list of pCPUs" ./vmbal --cpus "$bad" cpu 5
+done
+for bad in '' thread CPU; do
+	try 2 err "grain '$bad'.*cpu, core, cache or node" ./vmbal --grain="$bad" cpu 5
+done
+
 try 2 err "SECONDS.*$range" ./vcpu_scheduler
 try 2 err "SECONDS 'cpu'.*$range" ./vcpu_scheduler cpu 5
 try 2 err "argument '7'.*only SECONDS" ./vcpu_scheduler 5 7

@@ -35,6 +35,8 @@ struct fake_domain {
 	size_t mem; /* in the memory plant; SIZE_MAX: none */
 	uint64_t max_kib;
 	int period;
+	double quota;   /* CPUs each vCPU may use; 0: no limit */
+	char nodes[16]; /* strict memory nodes; empty: any */
 };
 
 static struct {
@@ -49,6 +51,7 @@ static struct {
 	int refs, fail_code, code;
 	uint64_t online;
 	bool dead;
+	const char *capabilities; /* NULL: a host without topology */
 } host;
 
 /* ---- the test's side ---- */
@@ -172,9 +175,29 @@ void fake_mask(unsigned guest, unsigned vcpu, uint64_t mask)
 	event_pinned(guest, vcpu);
 }
 
+uint64_t fake_mask_of(unsigned guest, unsigned vcpu)
+{
+	return host.guest[guest].mask[vcpu];
+}
+
 void fake_fence(unsigned guest, uint64_t mask)
 {
 	host.guest[guest].fence = mask;
+}
+
+void fake_capabilities(const char *xml)
+{
+	host.capabilities = xml;
+}
+
+void fake_quota(unsigned guest, double quota)
+{
+	host.guest[guest].quota = quota;
+}
+
+void fake_nodes(unsigned guest, const char *list)
+{
+	snprintf(host.guest[guest].nodes, sizeof(host.guest[guest].nodes), "%s", list);
 }
 
 void fake_busy(unsigned guest, bool busy)
@@ -438,6 +461,15 @@ int virNodeGetMemoryStats(virConnectPtr conn, int cell, virNodeMemoryStatsPtr st
 	return 0;
 }
 
+char *virConnectGetCapabilities(virConnectPtr conn)
+{
+	(void)conn;
+	if (called() < 0)
+		return NULL;
+	return strdup(host.capabilities ? host.capabilities
+					: "<capabilities><host/></capabilities>");
+}
+
 /* ---- domains ---- */
 
 static struct fake_domain *alive(virDomainPtr dom)
@@ -655,4 +687,100 @@ int virDomainSetMemoryFlags(virDomainPtr dom, unsigned long kib, unsigned flags)
 	host.balloons++;
 	plant_mem_target(host.mem, d->mem, kib);
 	return 0;
+}
+
+int virDomainGetSchedulerParametersFlags(virDomainPtr dom, virTypedParameterPtr params, int *n,
+					 unsigned flags)
+{
+	struct fake_domain *d = alive(dom);
+
+	(void)flags;
+	if (called() < 0)
+		return -1;
+	if (!d || *n < 2)
+		return fail(VIR_ERR_OPERATION_INVALID);
+	memset(params, 0, 2 * sizeof(*params));
+	strcpy(params[0].field, VIR_DOMAIN_SCHEDULER_VCPU_QUOTA);
+	params[0].type = VIR_TYPED_PARAM_LLONG;
+	params[0].value.l = d->quota > 0 ? (long long)(d->quota * 100000) : -1;
+	strcpy(params[1].field, VIR_DOMAIN_SCHEDULER_VCPU_PERIOD);
+	params[1].type = VIR_TYPED_PARAM_ULLONG;
+	params[1].value.ul = 100000;
+	*n = 2;
+	return 0;
+}
+
+int virDomainGetNumaParameters(virDomainPtr dom, virTypedParameterPtr params, int *n,
+			       unsigned flags)
+{
+	struct fake_domain *d = alive(dom);
+
+	(void)flags;
+	if (called() < 0)
+		return -1;
+	if (!d || *n < 2)
+		return fail(VIR_ERR_OPERATION_INVALID);
+	memset(params, 0, 2 * sizeof(*params));
+	strcpy(params[0].field, VIR_DOMAIN_NUMA_MODE);
+	params[0].type = VIR_TYPED_PARAM_INT;
+	params[0].value.i = VIR_DOMAIN_NUMATUNE_MEM_STRICT;
+	strcpy(params[1].field, VIR_DOMAIN_NUMA_NODESET);
+	params[1].type = VIR_TYPED_PARAM_STRING;
+	params[1].value.s = strdup(d->nodes);
+	*n = 2;
+	return 0;
+}
+
+static virTypedParameterPtr param_find(virTypedParameterPtr params, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(params[i].field, name) == 0)
+			return &params[i];
+	return NULL;
+}
+
+int virTypedParamsGetInt(virTypedParameterPtr params, int n, const char *name, int *value)
+{
+	virTypedParameterPtr p = param_find(params, n, name);
+
+	if (p)
+		*value = p->value.i;
+	return p != NULL;
+}
+
+int virTypedParamsGetLLong(virTypedParameterPtr params, int n, const char *name,
+			   long long *value)
+{
+	virTypedParameterPtr p = param_find(params, n, name);
+
+	if (p)
+		*value = p->value.l;
+	return p != NULL;
+}
+
+int virTypedParamsGetULLong(virTypedParameterPtr params, int n, const char *name,
+			    unsigned long long *value)
+{
+	virTypedParameterPtr p = param_find(params, n, name);
+
+	if (p)
+		*value = p->value.ul;
+	return p != NULL;
+}
+
+int virTypedParamsGetString(virTypedParameterPtr params, int n, const char *name,
+			    const char **value)
+{
+	virTypedParameterPtr p = param_find(params, n, name);
+
+	if (p)
+		*value = p->value.s;
+	return p != NULL;
+}
+
+void virTypedParamsClear(virTypedParameterPtr params, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (params[i].type == VIR_TYPED_PARAM_STRING)
+			free(params[i].value.s);
 }

@@ -33,3 +33,9 @@ int proc_memory_pressure(double *some_avg10_percent)
 	*some_avg10_percent = 0;
 	return 0;
 }
+
+int proc_isolated(struct cpuset *out)
+{
+	(void)out;
+	return -1;
+}

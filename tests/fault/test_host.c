@@ -1,0 +1,175 @@
+/*
+ * What host/ reads that somebody else wrote: lists of pCPUs, capabilities; and what follows
+ * from them for the CPU loop: grain, scope, quota, nodes.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include "tests/fake/fake.h"
+
+#define NS_PER_S 1000000000ULL
+#define GIB_KIB	 (1ULL << 20)
+
+/* Two nodes of two cores of two threads; a last-level cache per node. */
+static const char two_nodes[] =
+	"<capabilities><host><topology><cells num='2'>"
+	"<cell id='0'><memory unit='KiB'>1</memory><cpus num='4'>"
+	"<cpu id='0' socket_id='0' core_id='0' siblings='0,4'/>"
+	"<cpu id='1' socket_id='0' core_id='1' siblings='1,5'/>"
+	"<cpu id='4' socket_id='0' core_id='0' siblings='0,4'/>"
+	"<cpu id='5' socket_id='0' core_id='1' siblings='1,5'/></cpus></cell>"
+	"<cell id='1'><cpus num='4'>"
+	"<cpu id='2' socket_id='1' core_id='0' siblings='2,6'/>"
+	"<cpu id='3' socket_id='1' core_id='1' siblings='3,7'/>"
+	"<cpu id='6' socket_id='1' core_id='0' siblings='2,6'/>"
+	"<cpu id='7' socket_id='1' core_id='1' siblings='3,7'/></cpus></cell>"
+	"</cells></topology><cache>"
+	"<bank id='0' level='2' type='both' size='1' unit='MiB' cpus='0'/>"
+	"<bank id='0' level='3' type='both' size='8' unit='MiB' cpus='0-1,4-5'/>"
+	"<bank id='1' level='3' type='both' size='8' unit='MiB' cpus='2-3,6-7'/>"
+	"</cache></host></capabilities>";
+
+static void lists_of_pcpus(void **state)
+{
+	static const char *const bad[] = { "",	   ",",	    "1,",     ",1",   "1-",   "-1",    "3-1",
+					   "4096", "0-4096", "1,,2",   "x",    "1 2",  " 1",	"1 ",
+					   "0x1",  "1-2-3", "99999999999999999999", "+1" };
+	struct cpuset s = { { 7 } }, was = s;
+	char text[64], small[24];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(cpuset_parse(bad[i], &s), -1);
+		assert_memory_equal(&s, &was, sizeof(s));
+	}
+	assert_int_equal(cpuset_parse("4095,0-2,2,9", &s), 0);
+	assert_string_equal(cpuset_text(&s, text, sizeof(text)), "0-2,9,4095");
+	assert_int_equal(cpuset_count(&s), 5);
+	assert_int_equal(cpuset_first(&s), 0);
+	assert_int_equal(cpuset_parse("0,2,4,6,8,10,12,14,16", &s), 0);
+	assert_string_equal(cpuset_text(&s, small, sizeof(small)), "0,2,4,6,8,...");
+}
+
+static void capabilities(void **state)
+{
+	static struct topology t;
+
+	(void)state;
+	assert_int_equal(topology_parse(two_nodes, &t), 0);
+	assert_true(topology_has_nodes(&t));
+	assert_int_equal(t.core[4], t.core[0]);
+	assert_int_not_equal(t.core[5], t.core[0]);
+	assert_int_equal(t.cache[5], t.cache[0]);
+	assert_int_not_equal(t.cache[0], t.cache[2]);
+	assert_int_equal(t.node[6], 1);
+	assert_int_equal(t.node[8], -1);
+
+	assert_int_equal(topology_parse("<capabilities><host/></capabilities>", &t), 0);
+	assert_false(topology_has_nodes(&t));
+	assert_int_equal(t.core[0], -1);
+	assert_int_equal(topology_parse("", &t), -1);
+	assert_int_equal(topology_parse("<host", &t), -1);
+	assert_int_equal(topology_parse("<guest/>", &t), -1);
+}
+
+/* n busy guests on the two nodes, all pinned to pCPU 0; returns the masks they end with. */
+static void run(struct options *opt, unsigned n, const char *nodes, double quota, uint64_t *mask)
+{
+	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.9 };
+	struct virt *virt;
+	struct cpu_loop *loop;
+
+	log_init(LOG_PRIO_ERR);
+	fake_host(8, 64 * GIB_KIB, 1);
+	fake_capabilities(two_nodes);
+	for (unsigned i = 0; i < n; i++) {
+		fake_guest(1, &load, NULL);
+		fake_nodes(i, nodes);
+		fake_quota(i, quota);
+	}
+	virt = virt_new(opt);
+	loop = cpu_loop_new(virt, opt);
+	for (unsigned i = 0; i < n; i++)
+		fake_mask(i, 0, 1);
+	for (unsigned k = 0; k < 30; k++) {
+		fake_advance(2 * NS_PER_S);
+		cpu_loop_tick(loop);
+	}
+	for (unsigned i = 0; i < n; i++)
+		mask[i] = fake_mask_of(i, 0);
+	cpu_loop_free(loop);
+	assert_int_equal(virt_free(virt), 0);
+	assert_int_equal(fake_offences(), 0);
+	fake_end();
+}
+
+static void grain(void **state)
+{
+	static const struct {
+		enum grain grain;
+		uint64_t bins[8]; /* the masks of the bins, in any order */
+	} cases[] = {
+		{ GRAIN_CPU, { 1, 2, 4, 8, 16, 32, 64, 128 } },
+		{ GRAIN_CORE, { 0x11, 0x22, 0x44, 0x88 } },
+		{ GRAIN_CACHE, { 0x33, 0xcc } },
+		{ GRAIN_NODE, { 0x33, 0xcc } },
+	};
+	uint64_t mask[16];
+
+	(void)state;
+	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		struct options opt = { .uri = "fake:///", .guests = "*",
+				       .cpu_interval_s = 2, .grain = cases[c].grain };
+
+		run(&opt, 16, "", 0, mask);
+		for (unsigned i = 0; i < 16; i++) {
+			bool found = mask[i] == 1; /* as it was: in the first bin already */
+
+			for (unsigned b = 0; b < 8; b++)
+				found |= mask[i] == cases[c].bins[b];
+			assert_true(found);
+		}
+	}
+}
+
+static void scope(void **state)
+{
+	struct cpuset cpus;
+	struct options opt = { .uri = "fake:///", .guests = "*", .cpu_interval_s = 2,
+			       .cpus = &cpus };
+	uint64_t mask[6];
+
+	(void)state;
+	assert_int_equal(cpuset_parse("2-4", &cpus), 0);
+	run(&opt, 6, "", 0, mask);
+	for (unsigned i = 0; i < 6; i++)
+		assert_true(mask[i] && !(mask[i] & ~0x1cULL));
+}
+
+static void strict_nodes(void **state)
+{
+	struct options opt = { .uri = "fake:///", .guests = "*", .cpu_interval_s = 2 };
+	uint64_t mask[8];
+
+	(void)state;
+	run(&opt, 8, "1", 0, mask);
+	for (unsigned i = 0; i < 8; i++)
+		assert_true(mask[i] && !(mask[i] & ~0xccULL));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lists_of_pcpus), cmocka_unit_test(capabilities),
+		cmocka_unit_test(grain),	  cmocka_unit_test(scope),
+		cmocka_unit_test(strict_nodes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
