@@ -26,7 +26,7 @@
 #define BAND_PART        0.01
 #define TRIGGER_KIB      (16 * MIB)       /* a lack that calls for growth ... */
 #define TRIGGER_PART     0.04             /* ... so that equal guests end within 5 % */
-#define IDLE_KIB         (64 * MIB)       /* clear idleness: so far beyond comfort ... */
+#define IDLE_KIB         (96 * MIB)       /* clear idleness: so far beyond comfort ... */
 #define IDLE_PART        0.10             /* ... or so much of what it holds */
 #define IDLE_SAMPLES     3                /* in a row */
 #define RISING           (1 * MIB)        /* KiB/s: a guest that grows is refilled earlier */
@@ -213,8 +213,7 @@ static void mend(struct guest *g, int64_t now_ns)
 /* Why g may not be shrunk now; MEM_NONE: it may. */
 static enum mem_reason held_back(const struct tick *t, const struct guest *g)
 {
-	bool lacking = t->lacking || t->emergency;
-	int64_t keep_ns = lacking ? KEEP_SHORT_NS : KEEP_NS;
+	int64_t keep_ns = t->emergency ? 0 : t->lacking ? KEEP_SHORT_NS : KEEP_NS;
 
 	if (g->mem.blocked_ns > t->now_ns)
 		return g->mem.stalls >= STALLS_KEPT ? MEM_STUBBORN : MEM_HELD;

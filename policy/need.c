@@ -16,7 +16,7 @@
 
 #define FRESH_NS        (5 * SECOND_NS) /* a guest reports each second; busy ones lag */
 #define SETTLE_NS       (2 * SECOND_NS) /* actual and stats are each up to 1 s late */
-#define WORKING_HALF_S  45.0            /* W: a job that pauses for a minute keeps its memory */
+#define WORKING_HALF_S  60.0            /* W: a job that pauses for a minute keeps its memory */
 #define VELOCITY_HALF_S 5.0             /* growth comes in bursts */
 #define NOISE_PART      0.03            /* of demand: noise is not more */
 #define NOISE_HALF_S    10.0
