@@ -358,7 +358,7 @@ static void shrink(struct tick *t, struct guest *g, double goal, double rate,
 {
 	enum mem_reason why = held_back(t, g);
 	double step = fmin(STEP_PART * (double)g->actual_kib, rate);
-	double to = fmax(fmax(goal, held(g) - step), (double)g->floor_kib);
+	double to = fmax(fmax(goal, held(g) - step), (double)g->survive_kib);
 
 	if (to + band(g) > held(g))
 		return;
