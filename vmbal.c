@@ -17,13 +17,15 @@
 
 #include "vmbal.h"
 
-#define DEFAULT_URI    "qemu:///system"
-#define INTERVAL_MIN_S 0.1
-#define INTERVAL_MAX_S 86400
-#define HOST_MIN_MIB   256         /* --host-memory: less than the reserve is no host */
-#define HOST_MAX_MIB   (1 << 30)   /* a pebibyte */
-#define GRACE_NS       800000000LL /* a loop stuck in a call is left behind after this */
-#define NS_PER_S       1000000000LL
+#define DEFAULT_URI     "qemu:///system"
+#define INTERVAL_MIN_S  0.1
+#define INTERVAL_MAX_S  86400
+#define HOST_MIN_KIB    (256ULL << 10) /* --host-memory: less than the reserve is no host */
+#define RESERVE_MIN_KIB (200ULL << 10) /* with less any Linux host is in trouble */
+#define SIZE_MAX_KIB    (1ULL << 40)   /* a pebibyte */
+#define OVERCOMMIT_MAX  10
+#define GRACE_NS        800000000LL /* a loop stuck in a call is left behind after this */
+#define NS_PER_S        1000000000LL
 
 enum exit_status {
 	EXIT_DONE,
@@ -47,7 +49,7 @@ struct loop {
 	bool failed;  /* --once: it could not decide */
 };
 
-static struct options options = { .uri = DEFAULT_URI, .guests = "*" };
+static struct options options = { .uri = DEFAULT_URI, .guests = "*", .overcommit = 1 };
 static enum log_priority log_limit = LOG_PRIO_INFO;
 
 /* Guards stopping, whose coming true stop_cond tells, and loops_done. */
@@ -133,7 +135,13 @@ static struct loop *loop_by_link(const char *argv0)
 
 /* ---- arguments ---- */
 
-enum { OPT_CPUS = 256, OPT_GRAIN }; /* options without a letter */
+enum {
+	OPT_CPUS = 256,
+	OPT_GRAIN,
+	OPT_RESERVE,
+	OPT_OVERCOMMIT,
+	OPT_SURPLUS
+}; /* options without a letter */
 
 static const char usage_text[] =
 	"usage: vmbal [options] cpu SECONDS [mem SECONDS]\n"
@@ -150,6 +158,11 @@ static const char usage_text[] =
 	"included\n"
 	"      --cpus LIST         give guests only these pCPUs, such as 2-7,10-15\n"
 	"      --grain GRAIN       pin to one cpu (default), core, cache or node\n"
+	"      --host-reserve SIZE keep this much memory for the host (default: by its size)\n"
+	"      --overcommit RATIO  promise guests up to RATIO times what the host has (default "
+	"1)\n"
+	"      --surplus TO        leave memory nobody needs to the host (default) or to "
+	"guests\n"
 	"  -n, --dry-run           show every decision and its reason, change nothing\n"
 	"  -1, --once              end after one decision\n"
 	"  -v, --verbose           log what is left alone as well\n"
@@ -163,29 +176,6 @@ static _Noreturn void wrong_usage(const char *what, const char *value, const cha
 	exit(EXIT_USAGE);
 }
 
-/* A plain decimal number, such as 12 or 0.5: no sign, exponent, hex, "inf" or "nan". */
-static bool is_decimal(const char *s)
-{
-	size_t whole = strspn(s, "0123456789");
-	size_t part = 0;
-
-	if (s[whole] == '.') {
-		part = strspn(s + whole + 1, "0123456789");
-		return whole + part > 0 && s[whole + 1 + part] == '\0';
-	}
-	return whole > 0 && s[whole] == '\0';
-}
-
-static double number_arg(const char *what, const char *s, double min, double max,
-			 const char *valid)
-{
-	double value = is_decimal(s) ? strtod(s, NULL) : -1;
-
-	if (!(value >= min && value <= max))
-		wrong_usage(what, s, valid);
-	return value;
-}
-
 static void interval_arg(const struct loop *loop, const char *s)
 {
 	char what[32];
@@ -193,8 +183,8 @@ static void interval_arg(const struct loop *loop, const char *s)
 	snprintf(what, sizeof(what), "%s SECONDS", loop->name);
 	if (*loop->interval_s > 0)
 		wrong_usage("argument", loop->name, "may be given once");
-	*loop->interval_s = number_arg(what, s, INTERVAL_MIN_S, INTERVAL_MAX_S,
-				       "must be a decimal number from 0.1 to 86400");
+	if (number_parse(s, INTERVAL_MIN_S, INTERVAL_MAX_S, loop->interval_s) < 0)
+		wrong_usage(what, s, "must be a decimal number from 0.1 to 86400");
 }
 
 /* What follows the options of a link: SECONDS, and nothing else. */
@@ -251,6 +241,30 @@ static void grain_arg(const char *name)
 	wrong_usage("--grain", name, "must be cpu, core, cache or node");
 }
 
+static void size_arg(const char *what, uint64_t min_kib, uint64_t *out_kib)
+{
+	char valid[96];
+
+	if (size_parse(optarg, min_kib, SIZE_MAX_KIB, out_kib) == 0)
+		return;
+	snprintf(valid, sizeof(valid), "must be a size from %lluMiB to 1024TiB, such as 4G",
+		 (unsigned long long)min_kib / 1024);
+	wrong_usage(what, optarg, valid);
+}
+
+static void overcommit_arg(const char *ratio)
+{
+	if (number_parse(ratio, 1, OVERCOMMIT_MAX, &options.overcommit) < 0)
+		wrong_usage("--overcommit", ratio, "must be a number from 1 to 10");
+}
+
+static void surplus_arg(const char *to)
+{
+	options.surplus_to_guests = strcmp(to, "guests") == 0;
+	if (!options.surplus_to_guests && strcmp(to, "host") != 0)
+		wrong_usage("--surplus", to, "must be host or guests");
+}
+
 static void option(int letter, const char *arg)
 {
 	switch (letter) {
@@ -258,12 +272,12 @@ static void option(int letter, const char *arg)
 	case OPT_GRAIN: grain_arg(optarg); break;
 	case 'c': options.uri = optarg; break;
 	case 'g': options.guests = optarg; break;
-	case 'm':
-		options.host_memory_kib =
-			1024 * (uint64_t)number_arg(
-				       "--host-memory", optarg, HOST_MIN_MIB, HOST_MAX_MIB,
-				       "must be a number of MiB from 256 to 1073741824");
+	case 'm': size_arg("--host-memory", HOST_MIN_KIB, &options.host_memory_kib); break;
+	case OPT_RESERVE:
+		size_arg("--host-reserve", RESERVE_MIN_KIB, &options.host_reserve_kib);
 		break;
+	case OPT_OVERCOMMIT: overcommit_arg(optarg); break;
+	case OPT_SURPLUS: surplus_arg(optarg); break;
 	case 'n': options.dry_run = true; break;
 	case '1': options.once = true; break;
 	case 'v': log_limit = LOG_PRIO_DEBUG; break;
@@ -272,9 +286,10 @@ static void option(int letter, const char *arg)
 	case 'V': puts("vmbal " VMBAL_VERSION); exit(EXIT_DONE);
 	case ':': wrong_usage("option", arg, "needs a value; see --help");
 	default:
-		wrong_usage("unknown option", arg,
-			    "must be one of those that --help lists: -c -g -m --cpus --grain "
-			    "-n -1 -v -q -h -V");
+		wrong_usage(
+			"unknown option", arg,
+			"must be one of -c -g -m --cpus --grain --host-reserve --overcommit "
+			"--surplus -n -1 -v -q -h -V");
 	}
 }
 
@@ -286,6 +301,9 @@ static void parse(int argc, char **argv)
 		{ "host-memory", required_argument, NULL, 'm' },
 		{ "cpus", required_argument, NULL, OPT_CPUS },
 		{ "grain", required_argument, NULL, OPT_GRAIN },
+		{ "host-reserve", required_argument, NULL, OPT_RESERVE },
+		{ "overcommit", required_argument, NULL, OPT_OVERCOMMIT },
+		{ "surplus", required_argument, NULL, OPT_SURPLUS },
 		{ "dry-run", no_argument, NULL, 'n' },
 		{ "once", no_argument, NULL, '1' },
 		{ "verbose", no_argument, NULL, 'v' },

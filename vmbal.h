@@ -55,6 +55,9 @@ struct options {
 	const struct cpuset *cpus;	/* pCPUs for guests; NULL: all that are not isolated */
 	enum grain grain;
 	uint64_t host_memory_kib;	/* treat the host as if it had this much; 0: what it has */
+	uint64_t host_reserve_kib;	/* kept for the host; 0: by its size */
+	double overcommit;		/* guests may be promised this many times what there is */
+	bool surplus_to_guests;		/* memory nobody needs is the guests', not the host's */
 	double cpu_interval_s;		/* 0: the loop does not run */
 	double mem_interval_s;		/* 0: the loop does not run */
 	bool dry_run;			/* decide and explain, change nothing */
@@ -393,6 +396,7 @@ struct guest {
 	bool hugepages;		/* its RAM is set aside already: it draws on no available memory */
 	double weight;		/* of its gap beside others'; 0 counts as 1 */
 	uint64_t max_kib, min_kib; /* the balloon's range; min <= max */
+	uint64_t limit_kib;	/* no growth beyond this; 0: max_kib */
 	uint64_t startup_kib;	/* what it needs to boot; 0: not told */
 	uint64_t actual_kib;	/* what it has now */
 	uint64_t usable_kib;	/* what it could use without swapping; or KIB_UNKNOWN */
@@ -423,6 +427,11 @@ struct guest {
 	uint64_t tier_kib[MEM_TIERS], dealt_kib; /* between mem.c and share_deal() */
 	uint64_t claim_kib;	/* out: host memory it may touch without asking again */
 };
+
+static inline double guest_limit(const struct guest *g)
+{
+	return (double)(g->limit_kib && g->limit_kib < g->max_kib ? g->limit_kib : g->max_kib);
+}
 
 struct mem_host {
 	uint64_t total_kib;	/* 0: unknown: nothing may be decided */
@@ -573,6 +582,27 @@ int cpuset_parse(const char *list, struct cpuset *out);
 
 /* Writes "0-3,8" into text, which it returns; cut with ",..." where len bytes do not do. */
 const char *cpuset_text(const struct cpuset *s, char *text, size_t len);
+
+/* ---- host: number.c ------------------------------------------------------------------ */
+
+/* Reads a plain decimal such as 12 or 0.5: no sign, no exponent.  -1: not one in the range. */
+int number_parse(const char *s, double min, double max, double *out);
+
+/* Reads a size such as 512 (MiB), 512MiB, 2G.  -1: not one in the range. */
+int size_parse(const char *s, uint64_t min_kib, uint64_t max_kib, uint64_t *out_kib);
+
+/* ---- host: metadata.c ---------------------------------------------------------------- */
+
+/* A guest's own policy, from its domain's metadata. */
+struct guest_policy {
+	uint64_t min_kib, max_kib, startup_kib;	/* 0: not told */
+	double weight;				/* of its memory needs beside others' */
+	bool cpu_off, mem_off;			/* leave it alone */
+};
+
+/* Reads the element of METADATA_URI.  -1: *out is unchanged, error says which part is wrong. */
+#define METADATA_URI "urn:vmbal:policy:1"
+int metadata_parse(const char *xml, struct guest_policy *out, char *error, size_t len);
 
 /* ---- host: topology.c ---------------------------------------------------------------- */
 

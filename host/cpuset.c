@@ -34,7 +34,7 @@ void cpuset_and(struct cpuset *s, const struct cpuset *other)
 }
 
 /* One number below PCPU_MAX; NULL if there is none. */
-static const char *number_parse(const char *p, unsigned *n)
+static const char *cpu_parse(const char *p, unsigned *n)
 {
 	unsigned long value;
 	char *end;
@@ -53,12 +53,12 @@ static const char *range_parse(const char *p, struct cpuset *s)
 {
 	unsigned first, last;
 
-	p = number_parse(p, &first);
+	p = cpu_parse(p, &first);
 	if (!p)
 		return NULL;
 	last = first;
 	if (*p == '-')
-		p = number_parse(p + 1, &last);
+		p = cpu_parse(p + 1, &last);
 	if (!p || last < first)
 		return NULL;
 	for (unsigned i = first; i <= last; i++)

@@ -41,7 +41,9 @@ struct mem_loop *mem_loop_new(struct virt *virt, const struct options *opt)
 	l->virt = virt;
 	l->opt = opt;
 	l->conf.interval_s = opt->mem_interval_s;
-	l->conf.overcommit = 1;
+	l->conf.reserve_kib = opt->host_reserve_kib;
+	l->conf.overcommit = opt->overcommit;
+	l->conf.surplus = opt->surplus_to_guests;
 	return l;
 }
 
@@ -74,7 +76,10 @@ static int guests_merge(struct mem_loop *l)
 		struct guest *g = &l->merged[i];
 
 		*g = l->now.guest[i];
-		g->min_kib = g->max_kib < GUEST_MIN_KIB ? g->max_kib : GUEST_MIN_KIB;
+		if (!g->min_kib)
+			g->min_kib = GUEST_MIN_KIB;
+		if (g->min_kib > g->max_kib)
+			g->min_kib = g->max_kib;
 		while (at < l->n && memcmp(old[at].uuid, g->uuid, UUID_LEN) < 0)
 			at++;
 		if (at < l->n && memcmp(old[at].uuid, g->uuid, UUID_LEN) == 0)

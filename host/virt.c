@@ -70,22 +70,35 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int det
 	return 0;
 }
 
+static void on_metadata(virConnectPtr conn, virDomainPtr dom, int type, const char *uri,
+			void *opaque)
+{
+	(void)conn;
+	(void)type;
+	if (uri && strcmp(uri, METADATA_URI) == 0)
+		event_note(opaque, dom, EVENT_POLICY);
+}
+
 static void events_register(struct virt *v)
 {
-	v->callback[0] = virConnectDomainEventRegisterAny(
-		v->conn, NULL, VIR_DOMAIN_EVENT_ID_TUNABLE,
-		VIR_DOMAIN_EVENT_CALLBACK(on_tunable), v, NULL);
-	v->callback[1] =
-		virConnectDomainEventRegisterAny(v->conn, NULL, VIR_DOMAIN_EVENT_ID_REBOOT,
-						 VIR_DOMAIN_EVENT_CALLBACK(on_reboot), v, NULL);
-	v->callback[2] = virConnectDomainEventRegisterAny(
-		v->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-		VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), v, NULL);
-	for (int i = 0; i < 3; i++)
+	const struct {
+		int id;
+		virConnectDomainEventGenericCallback callback;
+	} kinds[EVENT_KINDS] = {
+		{ VIR_DOMAIN_EVENT_ID_TUNABLE, VIR_DOMAIN_EVENT_CALLBACK(on_tunable) },
+		{ VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot) },
+		{ VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle) },
+		{ VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_metadata) },
+	};
+
+	for (int i = 0; i < EVENT_KINDS; i++) {
+		v->callback[i] = virConnectDomainEventRegisterAny(v->conn, NULL, kinds[i].id,
+								  kinds[i].callback, v, NULL);
 		if (v->callback[i] < 0)
 			log_msg(LOG_PRIO_WARNING,
 				"libvirt: no events: changes others make are seen late (%s)",
 				virGetLastErrorMessage());
+	}
 }
 
 static void on_wake(int timer, void *opaque)
@@ -119,7 +132,7 @@ static void domain_detach(struct domain *d)
 	if (d->ref)
 		virDomainFree(d->ref);
 	d->ref = NULL;
-	d->pins_known = d->period_known = d->refused = false;
+	d->pins_known = d->period_known = d->policy_known = d->refused = false;
 	d->blocked_until_ns = d->backoff_ns = 0;
 }
 
@@ -139,7 +152,7 @@ static void virt_close(struct virt *v)
 	for (size_t i = 0; i < v->ndom; i++)
 		domain_detach(&v->dom[i]);
 	v->nsets = 0;
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < EVENT_KINDS; i++)
 		if (v->callback[i] >= 0)
 			virConnectDomainEventDeregisterAny(v->conn, v->callback[i]);
 	left = virConnectClose(v->conn);
@@ -198,7 +211,8 @@ int virt_connected(struct virt *v)
 		log_change(&v->down, true, v->opt->uri, virGetLastErrorMessage());
 		return -1;
 	}
-	v->callback[0] = v->callback[1] = v->callback[2] = -1;
+	for (int i = 0; i < EVENT_KINDS; i++)
+		v->callback[i] = -1;
 	if (node_maplen(v) < 0) {
 		log_change(&v->down, true, v->opt->uri, virGetLastErrorMessage());
 		virt_close(v);
@@ -342,6 +356,7 @@ static void domain_add(struct virt *v, virDomainPtr ref, const unsigned char *uu
 	d->ref = ref;
 	d->id = virDomainGetID(ref);
 	d->present = true;
+	d->policy.weight = 1;
 	snprintf(d->name, sizeof(d->name), "%s", virDomainGetName(ref));
 	d->managed = fnmatch(v->opt->guests, virDomainGetName(ref), 0) == 0;
 }
@@ -370,7 +385,7 @@ static void events_apply(struct virt *v)
 	v->nevents = 0;
 	pthread_mutex_unlock(&v->event_lock);
 	for (size_t i = 0; n > EVENTS_MAX && i < v->ndom; i++)
-		v->dom[i].pins_known = false;
+		v->dom[i].pins_known = v->dom[i].policy_known = false;
 	for (size_t i = 0; i < n && i < EVENTS_MAX; i++) {
 		struct domain *d = domain_find(v, event[i].uuid);
 
@@ -378,6 +393,8 @@ static void events_apply(struct virt *v)
 			d->pins_known = false;
 		if (d && event[i].kind == EVENT_REBOOT)
 			d->boot_id++;
+		if (d && event[i].kind == EVENT_POLICY)
+			d->policy_known = false;
 	}
 }
 
@@ -424,7 +441,7 @@ int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n)
 	return 0;
 }
 
-/* ---- learnt once: masks, fence, quota, statistics period ---- */
+/* ---- learnt once: masks, fence, quota, metadata, statistics period ---- */
 
 /* The index of a libvirt CPU map among the distinct ones, or -1 without memory. */
 static int set_intern(struct virt *v, const unsigned char *map)
@@ -557,6 +574,24 @@ void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus)
 	d->pins_known = learn_masks(v, d, nvcpus) == 0;
 	if (d->pins_known)
 		learn_quota(d, nvcpus);
+}
+
+/* No metadata is no error; wrong metadata are said once, and what was known goes on. */
+void domain_learn_policy(struct domain *d)
+{
+	char *xml = virDomainGetMetadata(d->ref, VIR_DOMAIN_METADATA_ELEMENT, METADATA_URI,
+					 VIR_DOMAIN_AFFECT_LIVE);
+	char error[128];
+
+	if (!xml && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN_METADATA)
+		return;
+	d->policy_known = true;
+	if (!xml)
+		d->policy = (struct guest_policy){ .weight = 1 };
+	else if (metadata_parse(xml, &d->policy, error, sizeof(error)) < 0)
+		log_msg(LOG_PRIO_WARNING, "%s: its metadata are not followed: %s", d->name,
+			error);
+	free(xml);
 }
 
 /* A refusal blocks the domain, longer each time. */

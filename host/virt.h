@@ -19,9 +19,10 @@ struct domain {
 	char name[GUEST_NAME_LEN];
 	bool managed; /* matches --guests */
 	bool present; /* in the bulk read under way */
-	bool pins_known, period_known;
-	double quota; /* CPUs each of its vCPUs may use; 0: no limit */
-	bool refused; /* a failure of this domain has been logged */
+	bool pins_known, period_known, policy_known;
+	struct guest_policy policy; /* what its metadata say of it */
+	double quota;               /* CPUs each of its vCPUs may use; 0: no limit */
+	bool refused;               /* a failure of this domain has been logged */
 	uint64_t boot_id;
 	unsigned npins;           /* entries of mask and fence */
 	unsigned *mask, *fence;   /* per vCPU number: indices into virt's sets */
@@ -29,11 +30,13 @@ struct domain {
 	int64_t backoff_ns;       /* how long the next refusal blocks it */
 };
 
-#define EVENTS_MAX 256 /* notes kept between two samples; beyond that every domain is asked */
+#define EVENT_KINDS 4
+#define EVENTS_MAX  256 /* notes kept between two samples; beyond that every domain is asked */
 
 enum event_kind {
 	EVENT_TUNED, /* masks, the fence or the quota may have changed */
 	EVENT_REBOOT,
+	EVENT_POLICY, /* its metadata changed */
 };
 
 struct event {
@@ -55,8 +58,8 @@ struct virt {
 	size_t nsets, set_cap;
 	int maplen; /* bytes of a libvirt CPU map of this host */
 	struct topology topology;
-	int callback[3]; /* event registrations; -1: none */
-	int leaked;      /* references that closed connections still had */
+	int callback[EVENT_KINDS]; /* event registrations; -1: none */
+	int leaked;                /* references that closed connections still had */
 
 	pthread_mutex_t event_lock; /* guards event[], nevents; never held over a call */
 	struct event event[EVENTS_MAX];
@@ -73,6 +76,7 @@ void virt_check(struct virt *v, bool *said, const char *what);
 struct domain *domain_find(struct virt *v, const unsigned char *uuid);
 int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n);
 void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus);
+void domain_learn_policy(struct domain *d);
 void domain_learn_period(struct virt *v, struct domain *d);
 
 #endif

@@ -139,6 +139,10 @@ static int vcpus_of(struct virt *v, struct vcpu_sample *s, const virDomainStatsR
 	d = domain_find(v, uuid);
 	if (!d || !d->managed || maximum == 0)
 		return 0;
+	if (!d->policy_known)
+		domain_learn_policy(d);
+	if (d->policy.cpu_off)
+		return 0;
 	if (!d->pins_known || d->npins < maximum)
 		domain_learn_cpu(v, d, maximum);
 	memcpy(s->name[index], d->name, sizeof(d->name));
@@ -292,7 +296,7 @@ void virt_vcpus_free(struct vcpu_sample *s)
 
 static enum guest_state guest_state(const struct domain *d, uint64_t state)
 {
-	if (!d->managed)
+	if (!d->managed || d->policy.mem_off)
 		return GUEST_FOREIGN;
 	if (state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_PMSUSPENDED)
 		return GUEST_PAUSED;
@@ -335,7 +339,9 @@ static void guest_of(struct virt *v, struct guest_sample *s, const virDomainStat
 	d = domain_find(v, uuid);
 	if (!d)
 		return;
-	if (d->managed && !d->period_known)
+	if (d->managed && !d->policy_known)
+		domain_learn_policy(d);
+	if (d->managed && !d->policy.mem_off && !d->period_known)
 		domain_learn_period(v, d);
 	memset(g, 0, sizeof(*g));
 	memcpy(g->uuid, uuid, UUID_LEN);
@@ -344,6 +350,10 @@ static void guest_of(struct virt *v, struct guest_sample *s, const virDomainStat
 	g->usable_kib = g->unused_kib = g->caches_kib = KIB_UNKNOWN;
 	g->managed_kib = g->swap_out_kib = KIB_UNKNOWN;
 	g->boot_id = d->boot_id;
+	g->min_kib = d->policy.min_kib;
+	g->limit_kib = d->policy.max_kib;
+	g->startup_kib = d->policy.startup_kib;
+	g->weight = d->policy.weight;
 	for (int i = 0; i < r->nparams; i++)
 		guest_param(g, &state, &r->params[i]);
 	g->state = guest_state(d, state);

@@ -89,7 +89,7 @@ static bool sampled(const struct guest *g)
 
 static void command(struct guest *g, double kib, enum mem_reason reason)
 {
-	g->command_kib = (uint64_t)fmin(fmax(kib, (double)g->min_kib), (double)g->max_kib);
+	g->command_kib = (uint64_t)fmin(fmax(kib, (double)g->min_kib), guest_limit(g));
 	g->reason = reason;
 }
 
@@ -114,8 +114,8 @@ static enum mem_reason unfit(const struct guest *g, int64_t now_ns)
 /* The guest's word is not taken for more than it can have. */
 static void bound(struct guest *g)
 {
-	if (g->min_kib > g->max_kib)
-		g->min_kib = g->max_kib;
+	if ((double)g->min_kib > guest_limit(g))
+		g->min_kib = (uint64_t)guest_limit(g);
 	if (g->actual_kib > g->max_kib)
 		g->actual_kib = g->max_kib;
 }
@@ -239,7 +239,7 @@ static void set_tiers(struct guest *g, double base, double low, double high)
 	const uint64_t level[MEM_TIERS] = {
 		[TIER_DEMAND] = g->peak_kib, [TIER_SURVIVE] = g->survive_kib,
 		[TIER_NEED] = g->wanted_kib, [TIER_COMFORT] = g->comfort_kib,
-		[TIER_SURPLUS] = g->max_kib,
+		[TIER_SURPLUS] = (uint64_t)guest_limit(g),
 	};
 
 	g->tier_kib[TIER_BASE] = (uint64_t)base;
@@ -250,7 +250,7 @@ static void set_tiers(struct guest *g, double base, double low, double high)
 static double top_level(const struct tick *t, const struct guest *g)
 {
 	switch (t->r->state) {
-	case HOST_OK: return (double)(t->conf->surplus ? g->max_kib : g->comfort_kib);
+	case HOST_OK: return t->conf->surplus ? guest_limit(g) : (double)g->comfort_kib;
 	case HOST_SOFT: return (double)g->wanted_kib;
 	default: return (double)g->survive_kib;
 	}

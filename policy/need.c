@@ -231,7 +231,7 @@ bool need_fresh(const struct guest *g, int64_t now_ns)
 
 static double range(const struct guest *g, double kib)
 {
-	return clamp(kib, (double)g->min_kib, (double)g->max_kib);
+	return clamp(kib, (double)g->min_kib, guest_limit(g));
 }
 
 double need_scaled(const struct guest *g, double kib)

@@ -45,9 +45,14 @@ try 2 err "unknown option '--frob'.*must be one of" ./vmbal --frob cpu 5
 try 2 err "unknown option '-x'" ./vmbal -x cpu 5
 try 2 err "option '--connect'.*value" ./vmbal --connect
 try 2 err "option '-c'.*value" ./vmbal -c
-for bad in 0 255 -5 x '' 1073741825; do
-	try 2 err "host-memory '$bad'.*256 to 1073741824" ./vmbal -m "$bad" mem 5
+for bad in 0 255 -5 x '' 1025T 4g 4GB '4 G' 1e3; do
+	try 2 err "host-memory '$bad'.*from 256MiB to 1024TiB" ./vmbal -m "$bad" mem 5
+	try 2 err "host-reserve '${bad/255/199}'.*from 200MiB to 1024TiB" ./vmbal --host-reserve "${bad/255/199}" mem 5
 done
+for bad in 0.9 11 x '' -2; do
+	try 2 err "overcommit '$bad'.*from 1 to 10" ./vmbal --overcommit "$bad" mem 5
+done
+try 2 err "surplus 'me'.*host or guests" ./vmbal --surplus me mem 5
 
 for bad in '' x 0- 3-1 4096 '0 1'; do
 	try 2 err "cpus '$bad'.*list of pCPUs" ./vmbal --cpus "$bad" cpu 5

@@ -31,14 +31,15 @@ void fake_stop_guest(unsigned guest);
 void fake_restart_guest(unsigned guest);           /* same UUID, new id, counters from 0 */
 unsigned fake_task(unsigned guest, unsigned vcpu); /* its task in the CPU plant */
 void fake_mask(unsigned guest, unsigned vcpu,
-	       uint64_t mask);                  /* somebody else's pin: an event */
+	       uint64_t mask); /* somebody else's pin: an event */
 uint64_t fake_mask_of(unsigned guest, unsigned vcpu);
 void fake_fence(unsigned guest, uint64_t mask); /* of the persistent definition; 0: transient */
 void fake_pcpu(unsigned cpu, bool online);
-void fake_capabilities(const char *xml);           /* kept, not copied; before the connection */
-void fake_quota(unsigned guest, double cpus);      /* per vCPU; 0: none */
-void fake_nodes(unsigned guest, const char *list); /* strict memory nodes */
-void fake_busy(unsigned guest, bool busy);         /* a job holds it */
+void fake_capabilities(const char *xml); /* kept, not copied; before the connection */
+void fake_metadata(unsigned guest, const char *xml); /* kept, not copied; an event */
+void fake_quota(unsigned guest, double cpus);        /* per vCPU; 0: none */
+void fake_nodes(unsigned guest, const char *list);   /* strict memory nodes */
+void fake_busy(unsigned guest, bool busy);           /* a job holds it */
 
 void fake_advance(uint64_t ns);
 

@@ -35,8 +35,9 @@ struct fake_domain {
 	size_t mem; /* in the memory plant; SIZE_MAX: none */
 	uint64_t max_kib;
 	int period;
-	double quota;   /* CPUs each vCPU may use; 0: no limit */
-	char nodes[16]; /* strict memory nodes; empty: any */
+	double quota;         /* CPUs each vCPU may use; 0: no limit */
+	const char *metadata; /* NULL: none */
+	char nodes[16];       /* strict memory nodes; empty: any */
 };
 
 static struct {
@@ -45,8 +46,8 @@ static struct {
 	unsigned ncpus, nguests, next_id;
 	struct fake_domain guest[FAKE_GUESTS];
 	struct _virConnect conn;
-	virConnectDomainEventGenericCallback callback[3];
-	void *opaque[3];
+	virConnectDomainEventGenericCallback callback[4];
+	void *opaque[4];
 	unsigned calls, pins, balloons, offences, fail_at;
 	int refs, fail_code, code;
 	uint64_t online;
@@ -188,6 +189,17 @@ void fake_fence(unsigned guest, uint64_t mask)
 void fake_capabilities(const char *xml)
 {
 	host.capabilities = xml;
+}
+
+void fake_metadata(unsigned guest, const char *xml)
+{
+	struct _virDomain dom = { .guest = guest, .id = host.guest[guest].id, .refs = 1 };
+
+	host.guest[guest].metadata = xml;
+	if (host.callback[3])
+		((virConnectDomainEventMetadataChangeCallback)(void (*)(void))host.callback[3])(
+			&host.conn, &dom, VIR_DOMAIN_METADATA_ELEMENT, METADATA_URI,
+			host.opaque[3]);
 }
 
 void fake_quota(unsigned guest, double quota)
@@ -345,7 +357,7 @@ int virConnectClose(virConnectPtr conn)
 	int left = 0;
 
 	conn->readonly = false;
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		left += host.callback[i] != NULL;
 	return left + host.refs;
 }
@@ -375,6 +387,7 @@ static int event_slot(int id)
 	switch (id) {
 	case VIR_DOMAIN_EVENT_ID_TUNABLE: return 0;
 	case VIR_DOMAIN_EVENT_ID_REBOOT: return 1;
+	case VIR_DOMAIN_EVENT_ID_METADATA_CHANGE: return 3;
 	default: return 2;
 	}
 }
@@ -708,6 +721,20 @@ int virDomainGetSchedulerParametersFlags(virDomainPtr dom, virTypedParameterPtr 
 	params[1].value.ul = 100000;
 	*n = 2;
 	return 0;
+}
+
+char *virDomainGetMetadata(virDomainPtr dom, int type, const char *uri, unsigned flags)
+{
+	struct fake_domain *d = alive(dom);
+
+	(void)uri;
+	if (called() < 0)
+		return NULL;
+	if (!d || type != VIR_DOMAIN_METADATA_ELEMENT || flags != VIR_DOMAIN_AFFECT_LIVE)
+		return fail(VIR_ERR_OPERATION_INVALID), NULL;
+	if (!d->metadata)
+		return fail(VIR_ERR_NO_DOMAIN_METADATA), NULL;
+	return strdup(d->metadata);
 }
 
 int virDomainGetNumaParameters(virDomainPtr dom, virTypedParameterPtr params, int *n,

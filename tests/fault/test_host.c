@@ -14,7 +14,7 @@
 #include "tests/fake/fake.h"
 
 #define NS_PER_S 1000000000ULL
-#define GIB_KIB	 (1ULL << 20)
+#define GIB_KIB  (1ULL << 20)
 
 /* Two nodes of two cores of two threads; a last-level cache per node. */
 static const char two_nodes[] =
@@ -37,9 +37,24 @@ static const char two_nodes[] =
 
 static void lists_of_pcpus(void **state)
 {
-	static const char *const bad[] = { "",	   ",",	    "1,",     ",1",   "1-",   "-1",    "3-1",
-					   "4096", "0-4096", "1,,2",   "x",    "1 2",  " 1",	"1 ",
-					   "0x1",  "1-2-3", "99999999999999999999", "+1" };
+	static const char *const bad[] = { "",
+					   ",",
+					   "1,",
+					   ",1",
+					   "1-",
+					   "-1",
+					   "3-1",
+					   "4096",
+					   "0-4096",
+					   "1,,2",
+					   "x",
+					   "1 2",
+					   " 1",
+					   "1 ",
+					   "0x1",
+					   "1-2-3",
+					   "99999999999999999999",
+					   "+1" };
 	struct cpuset s = { { 7 } }, was = s;
 	char text[64], small[24];
 
@@ -79,7 +94,8 @@ static void capabilities(void **state)
 }
 
 /* n busy guests on the two nodes, all pinned to pCPU 0; returns the masks they end with. */
-static void run(struct options *opt, unsigned n, const char *nodes, double quota, uint64_t *mask)
+static void run(struct options *opt, unsigned n, const char *nodes, double quota,
+		uint64_t *mask)
 {
 	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.9 };
 	struct virt *virt;
@@ -124,8 +140,10 @@ static void grain(void **state)
 
 	(void)state;
 	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
-		struct options opt = { .uri = "fake:///", .guests = "*",
-				       .cpu_interval_s = 2, .grain = cases[c].grain };
+		struct options opt = { .uri = "fake:///",
+				       .guests = "*",
+				       .cpu_interval_s = 2,
+				       .grain = cases[c].grain };
 
 		run(&opt, 16, "", 0, mask);
 		for (unsigned i = 0; i < 16; i++) {
@@ -141,8 +159,9 @@ static void grain(void **state)
 static void scope(void **state)
 {
 	struct cpuset cpus;
-	struct options opt = { .uri = "fake:///", .guests = "*", .cpu_interval_s = 2,
-			       .cpus = &cpus };
+	struct options opt = {
+		.uri = "fake:///", .guests = "*", .cpu_interval_s = 2, .cpus = &cpus
+	};
 	uint64_t mask[6];
 
 	(void)state;
@@ -163,12 +182,109 @@ static void strict_nodes(void **state)
 		assert_true(mask[i] && !(mask[i] & ~0xccULL));
 }
 
+static void sizes(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t kib;
+	} good[] = { { "512", 512 << 10 },  { "0.5G", 512 << 10 }, { "4GiB", 4 << 20 },
+		     { "300000K", 300000 }, { "1T", 1 << 30 },     { "512.", 512 << 10 } };
+	static const char *const bad[] = { "",   "G",   ".",   "1 G", "-1",
+					   "+1", "1e3", "1GB", "0x1", "nan" };
+	uint64_t kib = 7;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(size_parse(good[i].text, 1, 1ULL << 40, &kib), 0);
+		assert_int_equal(kib, good[i].kib);
+	}
+	kib = 7;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(size_parse(bad[i], 0, 1ULL << 40, &kib), -1);
+	assert_int_equal(size_parse("99999999999999999999T", 0, 1ULL << 40, &kib), -1);
+	assert_int_equal(size_parse("1", 2048, 4096, &kib), -1);
+	assert_int_equal(kib, 7);
+}
+
+static void metadata(void **state)
+{
+	static const struct {
+		const char *xml, *error;
+	} bad[] = {
+		{ "", "no XML" },
+		{ "<policy", "no XML" },
+		{ "<policy min='x'/>", "min='x' must be a size" },
+		{ "<policy max='0'/>", "max='0' must be a size" },
+		{ "<policy weight='0'/>", "weight='0' must be a number" },
+		{ "<policy weight='-1'/>", "weight='-1' must be a number" },
+		{ "<policy cpu='no'/>", "cpu='no' must be on or off" },
+		{ "<policy colour='red'/>", "colour='red' is unknown" },
+		{ "<policy min='2G' max='1G'/>", "min is greater than max" },
+	};
+	struct guest_policy p = { .min_kib = 7 };
+	char error[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(metadata_parse(bad[i].xml, &p, error, sizeof(error)), -1);
+		assert_non_null(strstr(error, bad[i].error));
+		assert_int_equal(p.min_kib, 7);
+	}
+	assert_int_equal(
+		metadata_parse("<v:policy xmlns:v='" METADATA_URI "' min='512MiB' "
+			       "max='2G' startup='1G' weight='2.5' cpu='off' mem='on'/>",
+			       &p, error, sizeof(error)),
+		0);
+	assert_int_equal(p.min_kib, 512 << 10);
+	assert_int_equal(p.max_kib, 2 << 20);
+	assert_int_equal(p.startup_kib, 1 << 20);
+	assert_true(p.weight > 2.49 && p.weight < 2.51);
+	assert_true(p.cpu_off && !p.mem_off);
+}
+
+/* A guest that says so is left alone, and is taken up again when it no longer does. */
+static void metadata_is_followed(void **state)
+{
+	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.9 };
+	struct options opt = { .uri = "fake:///", .guests = "*", .cpu_interval_s = 2 };
+	struct virt *virt;
+	struct cpu_loop *loop;
+
+	(void)state;
+	log_init(LOG_PRIO_ERR);
+	fake_host(4, 8 * GIB_KIB, 1);
+	for (unsigned i = 0; i < 2; i++)
+		fake_guest(1, &load, NULL);
+	virt = virt_new(&opt);
+	loop = cpu_loop_new(virt, &opt);
+	for (unsigned i = 0; i < 2; i++) {
+		fake_mask(i, 0, 1);
+		fake_metadata(i, "<policy cpu='off'/>");
+	}
+	for (unsigned k = 0; k < 20; k++) {
+		fake_advance(2 * NS_PER_S);
+		cpu_loop_tick(loop);
+	}
+	assert_int_equal(fake_pins(), 0);
+	fake_metadata(1, NULL);
+	for (unsigned k = 0; k < 20; k++) {
+		fake_advance(2 * NS_PER_S);
+		cpu_loop_tick(loop);
+	}
+	assert_int_equal(fake_pins(), 1);
+	assert_int_equal(fake_mask_of(0, 0), 1);
+	cpu_loop_free(loop);
+	assert_int_equal(virt_free(virt), 0);
+	fake_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lists_of_pcpus), cmocka_unit_test(capabilities),
-		cmocka_unit_test(grain),	  cmocka_unit_test(scope),
-		cmocka_unit_test(strict_nodes),
+		cmocka_unit_test(grain),          cmocka_unit_test(scope),
+		cmocka_unit_test(strict_nodes),   cmocka_unit_test(sizes),
+		cmocka_unit_test(metadata),       cmocka_unit_test(metadata_is_followed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
