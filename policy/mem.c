@@ -20,9 +20,9 @@
 #define REACT_S          1.0         /* a sample is up to this old */
 #define STEP_PART        0.10        /* a shrink takes no more than this of a guest ... */
 #define STEP_RATE        (20 * MIB)  /* ... nor more than this a second, by decision */
-#define EMERGENCY_RATE   (60 * MIB)  /* ... or this a second, in an emergency */
-#define EMERGENCY_KIB    (8 * MIB)   /* a smaller lack is noise */
-#define BAND_KIB         (8 * MIB)   /* smaller changes blind the samples for nothing */
+#define URGENT_PART      0.25 /* ... or, in an emergency, of its free memory, each second */
+#define EMERGENCY_KIB    (8 * MIB) /* a smaller lack is noise */
+#define BAND_KIB         (8 * MIB) /* smaller changes blind the samples for nothing */
 #define BAND_PART        0.01
 #define TRIGGER_KIB      (16 * MIB)       /* a lack that calls for growth ... */
 #define TRIGGER_PART     0.04             /* ... so that equal guests end within 5 % */
@@ -54,7 +54,6 @@ struct tick {
 	bool decide;
 	double interval_s, next_s; /* next_s: to the next decision */
 	double funds_kib;          /* what may still be granted in this tick */
-	double rescue_kib;         /* ... beyond that, to rescues only */
 	bool lacking;              /* guests want more than is spare */
 	bool emergency;            /* guests, or the host, are about to run dry */
 	struct mem_report *r;
@@ -237,8 +236,10 @@ static bool keeps(const struct tick *t, const struct guest *g)
 static void set_tiers(struct guest *g, double base, double low, double high)
 {
 	const uint64_t level[MEM_TIERS] = {
-		[TIER_DEMAND] = g->peak_kib, [TIER_SURVIVE] = g->survive_kib,
-		[TIER_NEED] = g->wanted_kib, [TIER_COMFORT] = g->comfort_kib,
+		[TIER_DEMAND] = g->peak_kib,
+		[TIER_SURVIVE] = g->survive_kib,
+		[TIER_NEED] = g->wanted_kib,
+		[TIER_COMFORT] = g->comfort_kib,
 		[TIER_SURPLUS] = (uint64_t)guest_limit(g),
 	};
 
@@ -353,11 +354,10 @@ static void judge(struct tick *t)
 	t->lacking = wanting > fmax(0, spare) || t->r->state >= HOST_SOFT;
 }
 
-static void shrink(struct tick *t, struct guest *g, double goal, double rate,
+static void shrink(struct tick *t, struct guest *g, double goal, double step,
 		   enum mem_reason reason)
 {
 	enum mem_reason why = held_back(t, g);
-	double step = fmin(STEP_PART * (double)g->actual_kib, rate);
 	double to = fmax(fmax(goal, held(g) - step), (double)g->survive_kib);
 
 	if (to + band(g) > held(g))
@@ -370,14 +370,16 @@ static void shrink(struct tick *t, struct guest *g, double goal, double rate,
 
 static void shrink_one(struct tick *t, struct guest *g)
 {
-	double share = (double)g->share_kib, rate = STEP_RATE * t->interval_s;
+	double share = (double)g->share_kib, idle = fmax((double)g->comfort_kib, share);
+	double urgent = URGENT_PART * (double)g->free_kib;
+	double step = fmin(STEP_PART * (double)g->actual_kib, STEP_RATE * t->interval_s);
 
 	if (fit(g) && t->emergency)
-		shrink(t, g, share, EMERGENCY_RATE, MEM_EMERGENCY);
+		shrink(t, g, share, urgent, MEM_EMERGENCY);
 	if (fit(g) && t->decide && t->lacking)
-		shrink(t, g, share, rate, MEM_DONATE);
+		shrink(t, g, share, step, MEM_DONATE);
 	if (fit(g) && t->decide && g->mem.idle >= IDLE_SAMPLES)
-		shrink(t, g, fmax((double)g->comfort_kib, share), rate, MEM_IDLE);
+		shrink(t, g, idle, step, MEM_IDLE);
 }
 
 /* A reason for each that has none yet. */
@@ -415,6 +417,7 @@ static void act(struct tick *t)
 {
 	double deep = (double)t->r->reserve_kib - (double)t->r->least_kib;
 
+	deep += (double)t->r->booting_kib; /* there now; the balloon will take it back */
 	share_all(t);
 	t->funds_kib = (double)t->r->spare_kib;
 	judge(t);

@@ -12,7 +12,7 @@
 #define SECOND_NS   1000000000LL
 #define STEP_PART   0.10
 #define STEP_KIB    (100 * MIB) /* per five seconds */
-#define URGENT_KIB  (60 * MIB)
+#define URGENT_PART 0.25
 #define UNMET_NS    (8 * SECOND_NS) /* the stall limit and a sample's delay */
 #define UNMET_KIB   (4 * MIB)
 #define STALE_NS    (7 * SECOND_NS)
@@ -126,8 +126,9 @@ static void check_command(struct mem_sim *s, struct guest *g, size_t i)
 	if (s->lie == NULL && g->command_kib < t.use_kib)
 		broken(s, g, "shrunk below its use: %.0f < %.0f", (double)g->command_kib / MIB,
 		       (double)t.use_kib / MIB);
-	most = g->reason == MEM_EMERGENCY ? (double)URGENT_KIB : most;
 	most = fmin(most, STEP_PART * (double)g->actual_kib);
+	if (g->reason == MEM_EMERGENCY)
+		most = URGENT_PART * (double)g->free_kib;
 	if ((double)g->actual_kib - (double)g->command_kib > most + ROUNDING)
 		broken(s, g, "a step of %.0f MiB",
 		       (double)(g->actual_kib - g->command_kib) / MIB);
@@ -155,7 +156,9 @@ static void check_unmet(struct mem_sim *s, struct guest *g, size_t i)
 static void check_host(struct mem_sim *s)
 {
 	double growth = 0, left = (double)plant_mem_available(s->plant);
-	double deep = (double)s->report.reserve_kib - (double)s->report.least_kib, hold;
+	double deep = (double)s->report.reserve_kib - (double)s->report.least_kib +
+		      (double)s->report.booting_kib,
+	       hold;
 	bool rescue = false;
 
 	for (size_t i = 0; i < s->n; i++) {
@@ -233,8 +236,7 @@ static void count_guest(struct mem_sim *s, size_t i)
 
 	if (t.dead && !s->counted[i]) {
 		s->counted[i] = true;
-		s->helpless[i] |= t.target_kib > t.actual_kib + GRANTED_KIB &&
-				  s->guest[i].mem.command_ns < plant_mem_now(s->plant);
+		s->helpless[i] |= s->undelivered[i];
 		f->deaths += !t.capacity && !s->helpless[i];
 		f->helpless += !t.capacity && s->helpless[i];
 		if (s->trace)
@@ -243,6 +245,8 @@ static void count_guest(struct mem_sim *s, size_t i)
 			       s->helpless[i] ? ", helpless" : "",
 			       mem_reason_name(s->guest[i].reason));
 	}
+	s->undelivered[i] = s->guest[i].mem.command_ns < plant_mem_now(s->plant) &&
+			    t.target_kib > t.actual_kib + GRANTED_KIB;
 	if (t.dead || t.booting)
 		return;
 	f->idle_mib += fmax(0, (double)t.actual_kib - (double)t.use_kib - COMFORT_KIB) / MIB;

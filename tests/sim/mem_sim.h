@@ -53,8 +53,9 @@ struct mem_sim {
 	uint64_t unmet_kib[SIM_GUESTS];  /* actual then */
 	int64_t changed_ns[SIM_GUESTS];  /* when last_update_s last changed */
 	uint64_t shown_stamp[SIM_GUESTS];
-	bool counted[SIM_GUESTS];  /* among the dead */
-	bool helpless[SIM_GUESTS]; /* its balloon never moves, or it stops reporting */
+	bool counted[SIM_GUESTS];     /* among the dead */
+	bool helpless[SIM_GUESTS];    /* its balloon never moves, or it stops reporting */
+	bool undelivered[SIM_GUESTS]; /* a tick ago: granted, but the balloon did not move */
 	struct mem_figures figures;
 	unsigned violations;
 	char first[256]; /* the first violation, in words */
