@@ -226,13 +226,18 @@ static void fill_cache(struct sim_guest *g)
 	g->cache += more;
 }
 
+static bool stuck(const struct plant_mem *p, const struct sim_guest *g)
+{
+	return g->conf.balloon == BALLOON_STUCK || p->now_ns < g->stuck_until_ns;
+}
+
 static double inflate_limit(const struct plant_mem *p, const struct sim_guest *g)
 {
 	double most = (double)g->conf.max_kib;
 
 	if (g->conf.balloon == BALLOON_LIMITED)
 		most -= (double)g->conf.limit_kib;
-	if (g->conf.balloon == BALLOON_STUCK || p->now_ns < g->stuck_until_ns || g->selfish)
+	if (stuck(p, g) || g->selfish)
 		return 0;
 	return fmax(0, most - g->balloon);
 }
@@ -261,7 +266,7 @@ static void deflate(struct plant_mem *p, struct sim_guest *g, double kib)
 	double rate = g->conf.balloon == BALLOON_SLOW ? SLOW_DEFLATE : DEFLATE_RATE;
 	double step = fmin(fmin(kib, rate * STEP_S), g->balloon), kept;
 
-	if (g->conf.balloon == BALLOON_STUCK || p->now_ns < g->stuck_until_ns || g->selfish)
+	if (stuck(p, g) || g->selfish)
 		return;
 	kept = g->balloon > 0 ? g->kept * step / g->balloon : 0;
 	g->balloon -= step;
@@ -422,6 +427,7 @@ void plant_mem_truth(const struct plant_mem *p, size_t guest, struct plant_mem_t
 	*out = (struct plant_mem_truth){
 		.dead = g->dead,
 		.booting = booting(p, g),
+		.stuck = stuck(p, g),
 		.capacity = g->capacity,
 		.actual_kib = (uint64_t)actual(g),
 		.target_kib = (uint64_t)g->target,

@@ -59,7 +59,9 @@ struct plant_mem_stats {
 };
 
 struct plant_mem_truth {
-	bool dead, booting, capacity; /* capacity: it wanted more than its maximum */
+	bool dead, booting;
+	bool stuck;    /* its balloon does not move now */
+	bool capacity; /* it wanted more than its maximum */
 	uint64_t actual_kib, target_kib;
 	uint64_t use_kib;  /* what it cannot give: kernel, anonymous, least cache */
 	uint64_t free_kib; /* what it could use at once */

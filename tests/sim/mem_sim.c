@@ -245,8 +245,7 @@ static void count_guest(struct mem_sim *s, size_t i)
 			       s->helpless[i] ? ", helpless" : "",
 			       mem_reason_name(s->guest[i].reason));
 	}
-	s->undelivered[i] = s->guest[i].mem.command_ns < plant_mem_now(s->plant) &&
-			    t.target_kib > t.actual_kib + GRANTED_KIB;
+	s->undelivered[i] = t.stuck && t.target_kib > t.actual_kib + GRANTED_KIB;
 	if (t.dead || t.booting)
 		return;
 	f->idle_mib += fmax(0, (double)t.actual_kib - (double)t.use_kib - COMFORT_KIB) / MIB;
