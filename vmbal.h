@@ -213,8 +213,22 @@ void demand_update(struct vcpu *v, double idle, bool spare, double elapsed_s);
 
 /* policy/place.c */
 
-struct place_item;
-struct place_rank;
+/* A vCPU, or a bin, by its load: a pair, so that qsort needs no context. */
+struct place_rank {
+	double d;
+	uint32_t i;
+};
+
+/* A vCPU as the planner sees it. */
+struct place_item {
+	double d; /* its demand */
+	const struct cpuset *allowed;
+	uint32_t set;  /* index of allowed in place.set */
+	uint32_t next; /* the next in its bin's list, UINT32_MAX at the end */
+	int home;      /* where it is; BIN_ASTRAY: nowhere, must be placed */
+	int at;        /* where the plan has it; BIN_FLOATS: no part of the plan */
+	bool fixed;
+};
 
 /* A planning problem and its scratch memory, which place_begin lays out in work. */
 struct place {
@@ -224,7 +238,7 @@ struct place {
 	double level;  /* water level: everybody's load if demand were a liquid */
 	double *other; /* per bin: what cannot be moved, light floating vCPUs included */
 	double *load;  /* per bin: of the plan being made */
-	double *sums;  /* per vCPU */
+	double *sums, *size; /* per vCPU, for bounds */
 	uint32_t *head;
 	struct place_rank *order, *cand;
 	struct place_item *item;
@@ -251,12 +265,11 @@ void place_begin(struct place *pl, const struct bin *bin, size_t nbins, const st
 		 size_t n, void *work);
 size_t place_work_size(size_t n, size_t nbins);
 
-/*
- * K(T): the fewest moves that bring every bin to at most T, counted by evicting largest
- * first; vCPUs that must be given a bin count one each (Aggarwal, Motwani and Zhu, The load
- * rebalancing problem, 2003).
- */
-size_t place_fewest(const struct place *pl, double target);
+/* May something with this allowed set (NULL: any) run on bin b? */
+static inline bool place_usable(const struct place *pl, const struct cpuset *set, size_t b)
+{
+	return pl->bin[b].capacity > 0 && (!set || cpuset_has(set, (unsigned)b));
+}
 
 /* The placement as it is. */
 struct place_score place_now(struct place *pl);
@@ -269,6 +282,21 @@ struct place_score place_now(struct place *pl);
  */
 struct place_score place_plan(struct place *pl, double aim, double stop_points,
 			      size_t max_moves, int *at);
+
+/* policy/bound.c */
+
+/* Set bound and level: see struct place. */
+void bound_find(struct place *pl);
+
+/*
+ * K(T): the fewest moves that bring every bin to at most T, counted by evicting largest
+ * first; vCPUs that must be given a bin count one each (Aggarwal, Motwani and Zhu, The load
+ * rebalancing problem, 2003).
+ */
+size_t bound_fewest(const struct place *pl, double target);
+
+/* For qsort: largest first; equal ones by their index. */
+int place_by_load(const void *a, const void *b);
 
 /* policy/cpu.c */
 

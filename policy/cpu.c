@@ -17,8 +17,8 @@
 #define IDLE_SPARE    0.015 /* of a bin: below, samples do not show whether more is wanted */
 #define IDLE_PLENTY   0.10  /* of a bin: a place where any demand shows itself */
 #define PERSIST       2     /* intervals over the threshold: one may be a burst */
-#define MODEST	      2	    /* moves of a plan to fall back on: a swap */
-#define LASTING	      20    /* intervals that a fullest bin a little too full is borne */
+#define MODEST        2     /* moves of a plan to fall back on: a swap */
+#define LASTING       20    /* intervals that a fullest bin a little too full is borne */
 #define PERSIST_SLOW  4     /* the same where demands are guesses */
 #define NOISE_SIGMAS  2.0   /* deviations: a smaller gain is chance, 1 in 20 */
 #define GAIN_MIN      0.05  /* CPUs off the fullest bin: nobody notices less */
@@ -480,7 +480,7 @@ static void decide(struct tick *t)
 	if (out->why == CPU_ACTING) {
 		plan = place_plan(&t->place, aim, stop, t->all_full ? t->h->budget : t->h->n,
 				  t->at);
-		out->fewest = place_fewest(&t->place, aim * t->place.bound);
+		out->fewest = bound_fewest(&t->place, aim * t->place.bound);
 		out->why = worth_it(t, &now, &plan, average);
 		if (!t->all_full && (out->why == CPU_NOISE || out->why == CPU_COSTLY)) {
 			plan = place_plan(&t->place, aim, stop, MODEST, t->at);

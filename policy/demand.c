@@ -35,10 +35,11 @@
 #define SLOPE_OWN    0.75  /* of wait: how far a vCPU's own ups and downs change its wait */
 #define SLOPE_OPEN   0.1   /* slope of log run over log (1 - wait): surely open below */
 #define SLOPE_CLOSED 0.4   /* surely closed above */
-#define AWAKE	     0.95  /* of the time: always runnable, open and closed look alike */
-#define RUN_MIN	     0.02  /* CPUs: two grains, less has no slope */
+#define AWAKE        0.95  /* of the time: always runnable, open and closed look alike */
+#define RUN_MIN      0.02  /* CPUs: two grains, less has no slope */
 
-/* What one sample allows: at least lo, at most hi, and where between without other knowledge. */
+/* What one sample allows: at least lo, at most hi, and where between without other knowledge.
+ */
 struct bounds {
 	double lo, hi, guess;
 };

@@ -1,5 +1,5 @@
 /*
- * place.c - where vCPUs should run: bounds, and a plan with few moves.
+ * place.c - where vCPUs should run: a plan with few moves.
  *
  * The plan starts from where everybody is.  Bins above the target level give up their
  * largest vCPUs, as few as bring them down (Aggarwal, Motwani, Zhu 2003); these go, largest
@@ -28,22 +28,6 @@ static const double level[] = { 1.0, 0.97, 0.98, 1.03, 1.08, 1.15 };
 
 #define NOBODY UINT32_MAX
 
-/* A vCPU by its demand: a pair, so that qsort needs no context. */
-struct place_rank {
-	double d;
-	uint32_t i;
-};
-
-struct place_item {
-	double d;
-	const struct cpuset *allowed;
-	uint32_t set;  /* index of allowed in place.set */
-	uint32_t next; /* in its bin's list, or NOBODY */
-	int home;      /* where it is; BIN_ASTRAY: nowhere, must be placed */
-	int at;        /* where the plan has it; BIN_FLOATS: no part of the plan */
-	bool fixed;
-};
-
 /* ---- the problem ------------------------------------------------------------------- */
 
 static void *lay(char **work, size_t size)
@@ -59,6 +43,7 @@ static void lay_out(struct place *pl, char *work)
 	pl->other = lay(&work, pl->nbins * sizeof(*pl->other));
 	pl->load = lay(&work, pl->nbins * sizeof(*pl->load));
 	pl->sums = lay(&work, (pl->n + 1) * sizeof(*pl->sums));
+	pl->size = lay(&work, pl->n * sizeof(*pl->size));
 	pl->item = lay(&work, pl->n * sizeof(*pl->item));
 	pl->set = lay(&work, (pl->n + 1) * sizeof(*pl->set));
 	pl->order = lay(&work, pl->n * sizeof(*pl->order));
@@ -69,7 +54,7 @@ static void lay_out(struct place *pl, char *work)
 size_t place_work_size(size_t n, size_t nbins)
 {
 	size_t per_bin = 2 * sizeof(double) + 2 * sizeof(uint32_t);
-	size_t per_vcpu = sizeof(double) + sizeof(struct place_item) + sizeof(void *) +
+	size_t per_vcpu = 2 * sizeof(double) + sizeof(struct place_item) + sizeof(void *) +
 			  sizeof(struct place_rank);
 
 	return n * per_vcpu + nbins * per_bin + 16 * sizeof(double);
@@ -104,16 +89,6 @@ static void add_item(struct place *pl, size_t i, const struct vcpu *v)
 	}
 }
 
-/* Largest first; equal ones in the caller's order. */
-static int by_demand(const void *a, const void *b)
-{
-	const struct place_rank *x = a, *y = b;
-
-	if (x->d != y->d)
-		return x->d > y->d ? -1 : 1;
-	return x->i < y->i ? -1 : x->i > y->i;
-}
-
 /* Floating vCPUs that the plan leaves alone: a load as even as the kernel makes it. */
 static void spread_floats(struct place *pl)
 {
@@ -128,8 +103,6 @@ static void spread_floats(struct place *pl)
 			pl->bin[b].other + (room > 0 ? sum * pl->bin[b].capacity / room : 0);
 }
 
-static void find_bound(struct place *pl);
-
 void place_begin(struct place *pl, const struct bin *bin, size_t nbins, const struct vcpu *vcpu,
 		 size_t n, void *work)
 {
@@ -142,102 +115,9 @@ void place_begin(struct place *pl, const struct bin *bin, size_t nbins, const st
 		add_item(pl, i, &vcpu[i]);
 		pl->order[i] = (struct place_rank){ .d = vcpu[i].demand, .i = (uint32_t)i };
 	}
-	qsort(pl->order, n, sizeof(*pl->order), by_demand);
+	qsort(pl->order, n, sizeof(*pl->order), place_by_load);
 	spread_floats(pl);
-	find_bound(pl);
-}
-
-/* ---- bounds ------------------------------------------------------------------------ */
-
-static bool usable(const struct place *pl, const struct cpuset *set, size_t b)
-{
-	return pl->bin[b].capacity > 0 && (!set || cpuset_has(set, (unsigned)b));
-}
-
-/* The level to which demand, poured like water over the other load of a set, rises. */
-static double water(struct place *pl, const struct cpuset *set, double demand)
-{
-	struct place_rank *r = pl->cand;
-	double room = 0, poured = demand;
-	size_t m = 0;
-
-	for (size_t b = 0; b < pl->nbins; b++)
-		if (usable(pl, set, b))
-			r[m++] = (struct place_rank){ pl->other[b] / pl->bin[b].capacity,
-						      (uint32_t)b };
-	qsort(r, m, sizeof(*r), by_demand);
-	while (m > 0 && (room <= 0 || poured / room > r[m - 1].d)) {
-		m--;
-		room += pl->bin[r[m].i].capacity;
-		poured += pl->other[r[m].i];
-	}
-	return room > 0 ? poured / room : 0;
-}
-
-/* Is every bin of a also in b? */
-static bool within(const struct place *pl, const struct cpuset *a, const struct cpuset *b)
-{
-	if (!b || a == b)
-		return true;
-	for (size_t w = 0; w <= (pl->nbins - 1) / 64; w++)
-		if (a->bits[w] & ~b->bits[w])
-			return false;
-	return true;
-}
-
-/* The least other load and the most capacity of a bin in set, and how many bins it has. */
-static size_t survey(const struct place *pl, const struct cpuset *set, double *other,
-		     double *most)
-{
-	size_t m = 0;
-
-	*other = DBL_MAX;
-	*most = 0;
-	for (size_t b = 0; b < pl->nbins; b++) {
-		if (!usable(pl, set, b))
-			continue;
-		m++;
-		*other = fmin(*other, pl->other[b]);
-		*most = fmax(*most, pl->bin[b].capacity);
-	}
-	return m;
-}
-
-/*
- * What the vCPUs that cannot leave set must come to: the water level; and of the k * m + 1
- * largest on m bins, k + 1 share one, at best the smallest of them (k = 0: the largest alone).
- */
-static double bound_of(struct place *pl, const struct cpuset *set)
-{
-	double sum = 0, other, most, pigeon = 0;
-	size_t m = survey(pl, set, &other, &most), r = 0;
-
-	if (m == 0)
-		return 0;
-	for (size_t k = 0; k < pl->n; k++) {
-		const struct place_item *it = &pl->item[pl->order[k].i];
-
-		if (it->home == BIN_FLOATS || !within(pl, it->allowed, set))
-			continue;
-		pl->sums[r] = sum;
-		sum += it->d;
-		if (r % m == 0)
-			pigeon = fmax(pigeon, sum - pl->sums[r - r / m]);
-		r++;
-	}
-	return r == 0 ? 0 : fmax(water(pl, set, sum), (pigeon + other) / most);
-}
-
-static void find_bound(struct place *pl)
-{
-	double sum = 0;
-
-	for (size_t i = 0; i < pl->n; i++)
-		sum += pl->item[i].home == BIN_FLOATS ? 0 : pl->item[i].d;
-	pl->level = water(pl, NULL, sum);
-	pl->bound = bound_of(pl, NULL);
-	for (size_t s = 0; s < pl->nsets; s++)
-		pl->bound = fmax(pl->bound, bound_of(pl, pl->set[s]));
+	bound_find(pl);
 }
 
 /* ---- the placement in hand ---------------------------------------------------------- */
@@ -319,29 +199,6 @@ struct place_score place_now(struct place *pl)
 	return score(pl);
 }
 
-size_t place_fewest(const struct place *pl, double target)
-{
-	size_t moves = 0;
-
-	for (size_t b = 0; b < pl->nbins; b++)
-		pl->load[b] = pl->other[b];
-	for (size_t i = 0; i < pl->n; i++)
-		if (pl->item[i].home >= 0)
-			pl->load[pl->item[i].home] += pl->item[i].d;
-	for (size_t k = 0; k < pl->n; k++) {
-		const struct place_item *it = &pl->item[pl->order[k].i];
-
-		if (it->home == BIN_ASTRAY) {
-			moves++;
-		} else if (it->home >= 0 && !it->fixed &&
-			   pl->load[it->home] > target * pl->bin[it->home].capacity + TINY) {
-			pl->load[it->home] -= it->d;
-			moves++;
-		}
-	}
-	return moves;
-}
-
 /* ---- evict and place ---------------------------------------------------------------- */
 
 /* Of bin b, down to target: the largest, but for the last the smallest that still suffices. */
@@ -382,7 +239,7 @@ static int choose(const struct place *pl, uint32_t i)
 	for (size_t b = 0; b < pl->nbins; b++) {
 		double x;
 
-		if (!usable(pl, it->allowed, b))
+		if (!place_usable(pl, it->allowed, b))
 			continue;
 		x = (pl->load[b] + it->d) / pl->bin[b].capacity;
 		if (x < best - TINY || (x < best + TINY && (int)b == it->home)) {
@@ -462,12 +319,12 @@ static void consider_pair(const struct place *pl, enum aim goal, size_t p, size_
 			  struct step *best)
 {
 	for (uint32_t i = pl->head[p]; i != NOBODY; i = pl->item[i].next) {
-		if (pl->item[i].fixed || !usable(pl, pl->item[i].allowed, q))
+		if (pl->item[i].fixed || !place_usable(pl, pl->item[i].allowed, q))
 			continue;
 		consider(pl, goal, i, NOBODY, q, best);
 		for (uint32_t j = pl->head[q]; j != NOBODY; j = pl->item[j].next)
 			if (!pl->item[j].fixed && pl->item[j].d < pl->item[i].d &&
-			    usable(pl, pl->item[j].allowed, p))
+			    place_usable(pl, pl->item[j].allowed, p))
 				consider(pl, goal, i, j, q, best);
 	}
 }
@@ -480,7 +337,7 @@ static size_t rank_bins(struct place *pl)
 	for (size_t b = 0; b < pl->nbins; b++)
 		if (pl->bin[b].capacity > 0)
 			pl->cand[m++] = (struct place_rank){ full(pl, b), (uint32_t)b };
-	qsort(pl->cand, m, sizeof(*pl->cand), by_demand);
+	qsort(pl->cand, m, sizeof(*pl->cand), place_by_load);
 	return m;
 }
 

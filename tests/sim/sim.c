@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TINY       1e-6
-#define WOBBLE_NS  2000000.0 /* deviation of an interval's real length */
-#define CLOCK_SKEW 0.001
+#define TINY      1e-6
+#define WOBBLE_NS 2000000.0 /* deviation of an interval's real length */
+#define CAPPED    0.4       /* mean of what a normal deviation loses where it is cut at 0 */
 
 struct sim *sim_new(unsigned ncpus, uint64_t seed)
 {
@@ -58,7 +58,8 @@ size_t sim_guest(struct sim *s, struct plant_load load, int cpu)
 	memset(v, 0, sizeof(*v));
 	memset(vm, 0, sizeof(*vm));
 	vm->task = plant_task(s->plant, &load);
-	vm->nominal = load.demand;
+	vm->nominal = fmin(load.demand, 1 - CAPPED * load.wobble);
+	vm->open = load.work == PLANT_OPEN;
 	vm->fresh = true;
 	v->uuid[0] = (unsigned char)(s->guests >> 8);
 	v->uuid[1] = (unsigned char)s->guests++;
@@ -83,7 +84,7 @@ void sim_end(struct sim *s, size_t i)
 void sim_set_load(struct sim *s, size_t i, struct plant_load load)
 {
 	plant_set_load(s->plant, s->vm[i].task, &load);
-	s->vm[i].nominal = load.demand;
+	s->vm[i].nominal = fmin(load.demand, 1 - CAPPED * load.wobble);
 }
 
 void sim_fence(struct sim *s, size_t i, uint64_t bits)
@@ -117,6 +118,10 @@ static void sample(struct sim *s)
 		v->sampled = !vm->fresh;
 		v->run = (double)(t - vm->time_ns) / elapsed;
 		v->wait = s->no_delay ? -1 : fmin(1, (double)(w - vm->delay_ns) / elapsed);
+		if (s->oracle) {
+			v->run = vm->nominal;
+			v->wait = 0;
+		}
 		vm->time_ns = t;
 		vm->delay_ns = w;
 		vm->fresh = false;
@@ -219,39 +224,70 @@ unsigned sim_run(struct sim *s, unsigned ticks)
 
 /* ---- the truth ---------------------------------------------------------------------- */
 
+/* vCPUs and bins with the demands that the guests really have. */
+struct truth {
+	struct vcpu vcpu[SIM_VCPUS];
+	struct bin bin[SIM_VCPUS];
+	int at[SIM_VCPUS];
+	struct place place;
+};
+
+static struct truth truth;
+
+static void tell(struct sim *s)
+{
+	struct truth *t = &truth;
+
+	for (size_t b = 0; b < s->host.nbins; b++)
+		t->bin[b] = s->host.bin[b];
+	for (size_t i = 0; i < s->host.n; i++) {
+		struct vcpu *v = &t->vcpu[i];
+
+		*v = s->host.vcpu[i];
+		v->demand = s->vm[i].nominal;
+		v->why = v->bin < 0 ? VCPU_SETTLE : VCPU_STAYS;
+	}
+	place_begin(&t->place, t->bin, s->host.nbins, t->vcpu, s->host.n, s->work);
+}
+
 /* Floating guests count where the kernel had them, by the pCPUs' measured busy time. */
 double sim_fullest(struct sim *s, double *bound)
 {
-	static struct vcpu truth[SIM_VCPUS];
-	static struct bin bins[PCPU_MAX];
-	double floating = 0, left = 0, fullest = 0;
-	struct place pl;
+	double left[SIM_VCPUS] = { 0 }, sum = 0, floating = 0, fullest = 0;
+	struct truth *t = &truth;
 
+	tell(s);
 	for (size_t b = 0; b < s->host.nbins; b++) {
-		bins[b] = s->host.bin[b];
-		bins[b].load = 0;
+		t->bin[b].load = t->bin[b].other;
+		left[b] = t->bin[b].busy - t->bin[b].other;
 	}
 	for (size_t i = 0; i < s->host.n; i++) {
-		truth[i] = s->host.vcpu[i];
-		truth[i].demand = s->vm[i].nominal;
-		truth[i].why = truth[i].bin < 0 ? VCPU_SETTLE : VCPU_STAYS;
-		if (truth[i].bin >= 0) {
-			bins[truth[i].bin].load += truth[i].demand;
-			bins[truth[i].bin].busy -= truth[i].run;
+		const struct vcpu *v = &t->vcpu[i];
+
+		if (v->bin < 0) {
+			floating += v->demand;
 		} else {
-			floating += truth[i].demand;
+			t->bin[v->bin].load += v->demand;
+			left[v->bin] -= v->run;
 		}
 	}
 	for (size_t b = 0; b < s->host.nbins; b++)
-		left += fmax(0, bins[b].busy - bins[b].other);
-	for (size_t b = 0; b < s->host.nbins; b++) {
-		double share = left > 0 ? fmax(0, bins[b].busy - bins[b].other) / left : 0;
-
-		fullest = fmax(fullest, bins[b].load + bins[b].other + floating * share);
-	}
-	place_begin(&pl, bins, s->host.nbins, truth, s->host.n, s->work);
-	*bound = pl.bound;
+		sum += fmax(0, left[b]);
+	for (size_t b = 0; b < s->host.nbins; b++)
+		fullest = fmax(fullest,
+			       t->bin[b].load +
+				       (sum > 0 ? floating * fmax(0, left[b]) / sum : 0));
+	*bound = t->place.bound;
 	return fullest;
+}
+
+double sim_best(struct sim *s)
+{
+	struct place_score best;
+
+	tell(s);
+	best = place_plan(&truth.place, 1, 0, s->host.n, truth.at);
+	return best.fullest / truth.place.bound;
 }
 
 double sim_spread(const struct sim *s)

@@ -13,7 +13,8 @@
 struct sim_vcpu {
 	unsigned task;
 	uint64_t time_ns, delay_ns;
-	bool fresh;     /* no counters of an interval before */
+	bool fresh; /* no counters of an interval before */
+	bool open;
 	double nominal; /* what the plant was told it wants */
 	unsigned pins;
 };
@@ -30,6 +31,7 @@ struct sim {
 	uint64_t interval_ns, last_ns;
 	void *work;
 	bool dry;      /* make no pin */
+	bool oracle;   /* samples that tell the demand itself: what is left is the plan's */
 	bool no_delay; /* libvirt without vcpu.N.delay */
 	bool verbose;
 	unsigned ticks, pins, pins_now; /* intervals, pins in all, pins in the last interval */
@@ -51,6 +53,8 @@ unsigned sim_run(struct sim *s, unsigned ticks); /* pins made */
 
 /* The placement by what the guests really want. */
 double sim_fullest(struct sim *s, double *bound);
+/* The fullest bin, over the bound, of a plan on what the guests really want. */
+double sim_best(struct sim *s);
 /* Standard deviation of the pCPUs' measured busy share in the last interval, points. */
 double sim_spread(const struct sim *s);
 
