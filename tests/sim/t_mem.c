@@ -1,5 +1,5 @@
 /*
- * mem.c - the memory policy's scenarios on the simulated host; TAP.
+ * t_mem.c - the memory policy's scenarios on the simulated host; TAP.
  */
 #include "mem_sim.h"
 

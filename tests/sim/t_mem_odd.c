@@ -1,5 +1,5 @@
 /*
- * mem_odd.c - the memory policy's hard cases on the simulated host: too much demand, surges,
+ * t_mem_odd.c - the memory policy's hard cases on the simulated host: too much demand, surges,
  * noise, and each kind of odd guest beside ordinary ones; TAP.
  */
 #include "mem_sim.h"
