@@ -19,7 +19,8 @@
 #define WORKING_HALF_S  60.0            /* W: a job that pauses for a minute keeps its memory */
 #define VELOCITY_HALF_S 5.0             /* growth comes in bursts */
 #define NOISE_PART      0.03            /* of demand: noise is not more */
-#define NOISE_HALF_S    10.0
+#define NOISE_HALF_S    20.0
+#define NOISE_TIMES     2.0         /* so far beyond the peak no noise goes */
 #define DEBT_HALF_S     30.0        /* swapped out: it will want that back */
 #define SMALL_KIB       (512 * MIB) /* smaller guests scale the fixed terms down */
 #define MOVED_KIB       (2 * MIB)   /* the balloon moved: more than its own rounding */
@@ -141,7 +142,7 @@ static void note_noise(struct need_history *h, double demand_kib, double elapsed
 /* Growth counts beyond the recent peak, which the floor covers already, and beyond noise. */
 static void note_velocity(struct need_history *h, double demand_kib, double elapsed_s)
 {
-	double rise = demand_kib - peak(h) - h->noise_kib;
+	double rise = demand_kib - peak(h) - NOISE_TIMES * h->noise_kib;
 
 	h->velocity = halved(h->velocity, elapsed_s, VELOCITY_HALF_S);
 	if (h->sample_ns != 0 && rise > 0)
