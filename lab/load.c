@@ -245,11 +245,33 @@ static const char *command_cpu(int n, char **arg)
 	return "ok";
 }
 
+/* The number after a name in a file of /proc, -1 if it is not there. */
+static long proc_number(const char *path, const char *name)
+{
+	char text[8192];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	const char *at = strstr(text, name);
+	return at ? atol(at + strlen(name)) : -1;
+}
+
+static long available_kib(void)
+{
+	return proc_number("/proc/meminfo", "MemAvailable:");
+}
+
 /* ---- memory: the holder, a process that keeps its hold from profile to profile ---- */
 
 struct step {
 	double pages, pages_per_s; /* go to holding so much ... */
-	double hold_s;             /* ... or, where this is not 0, stay as it is so long */
+	double hold_s;             /* ... or, where this is not 0, stay as it is so long ... */
+	double leave_mib;          /* ... or from now on grow only while more is available */
 };
 
 /* Written to the holder's pipe as it is: less than PIPE_BUF, thus in one piece. */
@@ -264,6 +286,7 @@ struct holder {
 	struct profile profile;
 	int step;
 	double waited_s; /* in this step, if it is a hold */
+	double leave_mib;
 };
 
 static pid_t holder_pid;
@@ -275,6 +298,8 @@ static bool step_parse(const char *word, struct step *step)
 	char end;
 
 	if (sscanf(word, "hold:%lf%c", &s.hold_s, &end) == 1 && s.hold_s > 0)
+		return *step = s, true;
+	if (sscanf(word, "leave:%lf%c", &s.leave_mib, &end) == 1 && s.leave_mib > 0)
 		return *step = s, true;
 	if (sscanf(word, "%lf@%lf%c", &s.pages, &s.pages_per_s, &end) != 2)
 		return false;
@@ -315,6 +340,10 @@ static bool step_advance(struct holder *h, const struct step *s, double dt_s)
 
 	if (s->hold_s > 0)
 		return (h->waited_s += dt_s) >= s->hold_s;
+	if (s->leave_mib > 0)
+		return h->leave_mib = s->leave_mib, true;
+	if (delta > 0 && (double)available_kib() / 1024 < h->leave_mib)
+		return false;
 	if (delta > most || delta < -most)
 		return hold_pages(h, h->pages + (delta > 0 ? most : -most)), false;
 	return hold_pages(h, s->pages), true;
@@ -337,7 +366,7 @@ static void holder_run(int profiles)
 			if (read(profiles, &h.profile, sizeof(h.profile)) <= 0)
 				_exit(0);
 			h.step = 0;
-			h.waited_s = 0;
+			h.waited_s = h.leave_mib = 0;
 			last = now_ns();
 		}
 		int64_t now = now_ns();
@@ -377,27 +406,6 @@ static void holder_reap(void)
 
 /* ---- the guest's own view ---- */
 
-/* The number after a name in a file of /proc, -1 if it is not there. */
-static long proc_number(const char *path, const char *name)
-{
-	char text[8192];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-
-	if (fd >= 0)
-		close(fd);
-	if (n <= 0)
-		return -1;
-	text[n] = '\0';
-	const char *at = strstr(text, name);
-	return at ? atol(at + strlen(name)) : -1;
-}
-
-static long available_kib(void)
-{
-	return proc_number("/proc/meminfo", "MemAvailable:");
-}
-
 static bool sampling; /* from the first profile on: it takes 1.5 % of an emulated CPU */
 static long min_available_kib;
 
@@ -418,7 +426,7 @@ static const char *command_mem(int n, char **arg)
 		return "error: mem STEP...";
 	for (int i = 0; i < n; i++)
 		if (!step_parse(arg[i], &profile.steps[i]))
-			return "error: a STEP is MIB@RATE or hold:SECONDS";
+			return "error: a STEP is MIB@RATE, hold:SECONDS or leave:MIB";
 	holder_reap();
 	holder_start();
 	if (write(holder_pipe, &profile, sizeof(profile)) < 0)
