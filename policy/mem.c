@@ -24,8 +24,8 @@
 #define EMERGENCY_KIB    (8 * MIB) /* a smaller lack is noise */
 #define BAND_KIB         (8 * MIB) /* smaller changes blind the samples for nothing */
 #define BAND_PART        0.01
-#define TRIGGER_KIB      (16 * MIB)       /* a lack that calls for growth ... */
-#define TRIGGER_PART     0.04             /* ... so that equal guests end within 5 % */
+#define LACK_KIB         (16 * MIB)       /* so much under need or share calls for growth ... */
+#define LACK_PART        0.04             /* ... so that equal guests end within 5 % */
 #define IDLE_KIB         (96 * MIB)       /* clear idleness: so far beyond comfort ... */
 #define IDLE_PART        0.10             /* ... or so much of what it holds */
 #define IDLE_SAMPLES     3                /* in a row */
@@ -69,10 +69,10 @@ static double band(const struct guest *g)
 	return fmax(BAND_KIB, BAND_PART * (double)g->actual_kib);
 }
 
-/* What starts a growth: more than what a finished one may leave, or noise would start it. */
-static double trigger(const struct guest *g)
+/* What calls for growth: more than a finished one may leave, or noise would start it. */
+static double lack(const struct guest *g)
 {
-	return fmax(TRIGGER_KIB, TRIGGER_PART * (double)g->actual_kib);
+	return fmax(LACK_KIB, LACK_PART * (double)g->actual_kib);
 }
 
 static bool fit(const struct guest *g)
@@ -334,7 +334,7 @@ static double wants_growth(const struct tick *t, const struct guest *g)
 	if (g->velocity > RISING)
 		least += ((double)g->comfort_kib - least) / 2;
 	least = fmin(least, (double)g->share_kib);
-	return (double)g->target_kib + trigger(g) < least ? (double)g->share_kib : 0;
+	return (double)g->target_kib + lack(g) < least ? (double)g->share_kib : 0;
 }
 
 static void judge(struct tick *t)
@@ -354,7 +354,8 @@ static void judge(struct tick *t)
 	t->lacking = wanting > fmax(0, spare) || t->r->state >= HOST_SOFT;
 }
 
-static void shrink(struct tick *t, struct guest *g, double goal, double step,
+/* Shrinks g towards goal by one step, or says why not; now false: not before the decision. */
+static void shrink(struct tick *t, struct guest *g, double goal, double step, bool now,
 		   enum mem_reason reason)
 {
 	enum mem_reason why = held_back(t, g);
@@ -364,22 +365,24 @@ static void shrink(struct tick *t, struct guest *g, double goal, double step,
 		return;
 	if (why != MEM_NONE)
 		g->reason = why;
-	else
+	else if (now)
 		command(g, to, reason);
 }
 
 static void shrink_one(struct tick *t, struct guest *g)
 {
-	double share = (double)g->share_kib, idle = fmax((double)g->comfort_kib, share);
+	double share = (double)g->share_kib;
+	double idle =
+		t->conf->surplus ? fmax((double)g->comfort_kib, share) : (double)g->comfort_kib;
 	double urgent = URGENT_PART * (double)g->free_kib;
 	double step = fmin(STEP_PART * (double)g->actual_kib, STEP_RATE * t->interval_s);
 
 	if (fit(g) && t->emergency)
-		shrink(t, g, share, urgent, MEM_EMERGENCY);
-	if (fit(g) && t->decide && t->lacking)
-		shrink(t, g, share, step, MEM_DONATE);
-	if (fit(g) && t->decide && g->mem.idle >= IDLE_SAMPLES)
-		shrink(t, g, idle, step, MEM_IDLE);
+		shrink(t, g, share, urgent, true, MEM_EMERGENCY);
+	if (fit(g) && t->lacking)
+		shrink(t, g, share, step, t->decide, MEM_DONATE);
+	if (fit(g) && g->mem.idle >= IDLE_SAMPLES)
+		shrink(t, g, idle, step, t->decide, MEM_IDLE);
 }
 
 /* A reason for each that has none yet. */

@@ -1,0 +1,646 @@
+/*
+ * test_mem.c - the ledger and the commands, tick by tick, each row of the table of odd cases.
+ */
+#include "../../vmbal.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MIB       1024ull
+#define GIB       (1024 * MIB)
+#define SECOND_NS 1000000000LL
+#define GUESTS    4
+
+/* A host and guests whose figures the test sets; balloons do just what they are told. */
+struct rig {
+	struct mem_state state;
+	struct mem_conf conf;
+	struct mem_host host;
+	struct guest g[GUESTS];
+	uint64_t use_mib[GUESTS];
+	bool stuck[GUESTS], silent[GUESTS], keeps[GUESTS], dry;
+	size_t n;
+	struct mem_report report;
+	int64_t now_ns;
+	int ticks, commands;
+};
+
+static struct rig rig(size_t n, uint64_t actual_mib, uint64_t use_mib)
+{
+	struct rig r = { .n = n, .conf = { .interval_s = 5, .overcommit = 1 } };
+
+	r.now_ns = 1000 * SECOND_NS;
+	r.host.total_kib = 16 * GIB;
+	r.host.available_kib = 12 * GIB;
+	r.host.pressure = -1;
+	for (size_t i = 0; i < n; i++) {
+		struct guest *g = &r.g[i];
+
+		g->name = "guest";
+		g->uuid[0] = (unsigned char)i;
+		g->max_kib = 2048 * MIB;
+		g->min_kib = 100 * MIB;
+		g->actual_kib = actual_mib * MIB;
+		g->rss_kib = (actual_mib + 32) * MIB;
+		g->usable_kib = g->unused_kib = g->caches_kib = KIB_UNKNOWN;
+		g->managed_kib = g->swap_out_kib = KIB_UNKNOWN;
+		g->boot_id = 1;
+		r.use_mib[i] = use_mib;
+	}
+	return r;
+}
+
+static void apply(struct rig *r, size_t i)
+{
+	struct guest *g = &r->g[i];
+
+	r->commands++;
+	mem_applied(g, r->now_ns);
+	if (!r->stuck[i])
+		g->actual_kib = g->target_kib;
+	if (!r->keeps[i] && g->rss_kib > g->actual_kib + 32 * MIB)
+		g->rss_kib = g->actual_kib + 32 * MIB;
+}
+
+static void tick(struct rig *r)
+{
+	r->now_ns += SECOND_NS;
+	r->ticks++;
+	for (size_t i = 0; i < r->n; i++) {
+		struct guest *g = &r->g[i];
+
+		if (r->silent[i])
+			continue;
+		g->last_update_s++;
+		g->usable_kib = g->actual_kib > r->use_mib[i] * MIB
+					? g->actual_kib - r->use_mib[i] * MIB
+					: 0;
+	}
+	mem_decide(&r->state, &r->conf, &r->host, r->g, r->n, r->now_ns, r->ticks % 5 == 0,
+		   &r->report);
+	for (size_t i = 0; i < r->n; i++)
+		if (r->g[i].command_kib != 0 && !r->dry)
+			apply(r, i);
+}
+
+static void ticks(struct rig *r, int n)
+{
+	while (n-- > 0)
+		tick(r);
+}
+
+/* Ticks until guest i gets a command, at most so many times; its size before in *was. */
+static bool commanded(struct rig *r, size_t i, int n)
+{
+	int64_t before = r->g[i].mem.command_ns;
+
+	while (n-- > 0) {
+		tick(r);
+		if (r->g[i].mem.command_ns != before)
+			return true;
+	}
+	return false;
+}
+
+/* ---- the ledger ------------------------------------------------------------------------ */
+
+static void reserve_follows_the_scale(void **state)
+{
+	static const struct {
+		double gib;
+		double least_mib, reserve_mib;
+	} row[] = {
+		{ 1, 200, 200 },         { 4, 245.76, 368.64 },     { 12, 573.44, 860.16 },
+		{ 28, 901.12, 1351.68 }, { 128, 1925.12, 2887.68 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct mem_host h = { .total_kib = (uint64_t)(row[i].gib * GIB) };
+
+		assert_int_equal(ledger_least(&h), (uint64_t)(row[i].least_mib * MIB));
+		assert_int_equal(ledger_reserve(&h), (uint64_t)(row[i].reserve_mib * MIB));
+	}
+}
+
+static void spare_is_what_nobody_may_touch(void **state)
+{
+	struct rig r = rig(2, 1024, 500);
+
+	(void)state;
+	r.g[0].rss_kib = 400 * MIB; /* touched 400 - 32 of 1024 */
+	tick(&r);
+	assert_int_equal(r.report.outstanding_kib, (1024 + 32 - 400) * MIB);
+	assert_int_equal(r.report.spare_kib,
+			 (int64_t)(12 * GIB - r.report.reserve_kib - r.report.outstanding_kib));
+}
+
+static void overcommit_counts_promises_in_part(void **state)
+{
+	struct rig r = rig(1, 1024, 500);
+
+	(void)state;
+	r.conf.overcommit = 2;
+	r.g[0].rss_kib = 56 * MIB;
+	tick(&r);
+	assert_int_equal(r.report.outstanding_kib, 500 * MIB);
+}
+
+static void claims(void **state)
+{
+	struct rig r = rig(3, 512, 200);
+
+	(void)state;
+	r.g[1].locked = true;
+	r.g[2].hugepages = true;
+	ticks(&r, 3);
+	assert_int_equal(r.g[0].claim_kib, ledger_held(&r.g[0]));
+	assert_int_equal(r.g[1].claim_kib, 2048 * MIB);
+	assert_int_equal(r.g[2].claim_kib, r.g[2].rss_kib);
+	assert_int_equal(r.g[1].reason, MEM_LOCKED);
+	assert_int_equal(r.g[2].reason, MEM_LOCKED);
+	r.silent[0] = true;
+	ticks(&r, 20); /* stale stats do not change the claim */
+	assert_int_equal(r.g[0].reason, MEM_STALE);
+	assert_int_equal(r.g[0].claim_kib, ledger_held(&r.g[0]));
+}
+
+static void no_driver_claims_all(void **state)
+{
+	struct rig r = rig(1, 2048, 200);
+
+	(void)state;
+	r.silent[0] = true;
+	ticks(&r, 20);
+	assert_int_equal(r.g[0].reason, MEM_NO_DRIVER);
+	assert_int_equal(r.g[0].claim_kib, 2048 * MIB);
+	assert_int_equal(r.commands, 0);
+}
+
+static void vmm_memory_is_learnt(void **state)
+{
+	struct rig r = rig(1, 512, 300);
+
+	(void)state;
+	r.g[0].rss_kib = (512 + 90) * MIB;
+	ticks(&r, 10);
+	assert_int_equal(r.g[0].mem.overhead_kib, 90 * MIB);
+	r.g[0].rss_kib = 5000 * MIB;
+	ticks(&r, 10);
+	assert_int_equal(r.g[0].mem.overhead_kib, 256 * MIB);
+}
+
+static void host_state_worsens_at_once_and_heals_by_steps(void **state)
+{
+	struct rig r = rig(1, 512, 300);
+	int worst;
+
+	(void)state;
+	tick(&r);
+	assert_int_equal(r.report.state, HOST_OK);
+	r.host.available_kib = 300 * MIB;
+	tick(&r);
+	assert_int_equal(r.report.state, HOST_CRITICAL);
+	r.host.available_kib = 12 * GIB;
+	tick(&r);
+	for (worst = HOST_CRITICAL; worst > HOST_OK; worst--) {
+		ticks(&r, 14);
+		assert_int_equal(r.report.state, worst);
+		tick(&r);
+		assert_int_equal(r.report.state, worst - 1);
+	}
+	r.host.pressure = 15;
+	tick(&r);
+	assert_int_equal(r.report.state, HOST_SOFT);
+	r.host.pressure = 40;
+	tick(&r);
+	assert_int_equal(r.report.state, HOST_HARD);
+}
+
+static void unknown_host_memory_decides_nothing(void **state)
+{
+	struct rig r = rig(2, 600, 560);
+
+	(void)state;
+	r.host.available_kib = 0;
+	ticks(&r, 20);
+	assert_false(r.report.known);
+	assert_int_equal(r.commands, 0);
+	assert_int_equal(r.g[0].reason, MEM_HOST_UNKNOWN);
+	assert_int_equal(r.state.host, HOST_OK);
+}
+
+/* ---- commands -------------------------------------------------------------------------- */
+
+static void rescue_comes_between_decisions(void **state)
+{
+	struct rig r = rig(1, 512, 300);
+
+	(void)state;
+	ticks(&r, 6); /* the next decision is four away */
+	r.use_mib[0] = 430;
+	tick(&r);
+	assert_int_equal(r.g[0].reason, MEM_RESCUE);
+	assert_true(r.g[0].target_kib >= (430 + 64) * MIB);
+}
+
+static void growth_waits_for_the_decision(void **state)
+{
+	struct rig r = rig(1, 1024, 700);
+
+	(void)state;
+	while (r.commands == 0 && r.ticks < 200) {
+		r.use_mib[0]++;
+		tick(&r);
+	}
+	assert_int_equal(r.g[0].reason, MEM_GROW);
+	assert_int_equal(r.ticks % 5, 0);
+	assert_true(r.g[0].target_kib >= r.g[0].wanted_kib);
+}
+
+static void idle_memory_goes_step_by_step(void **state)
+{
+	struct rig r = rig(1, 2000, 200);
+	uint64_t was = r.g[0].actual_kib;
+
+	(void)state;
+	assert_true(commanded(&r, 0, 10));
+	assert_int_equal(r.g[0].reason, MEM_IDLE);
+	assert_true(was - r.g[0].target_kib <= 100 * MIB);
+	for (int i = 0; i < 120; i++) {
+		was = r.g[0].actual_kib;
+		tick(&r);
+		assert_true(r.g[0].actual_kib + was / 10 + 1 >= was);
+	}
+	assert_true(r.g[0].actual_kib <= (200 + 224 + 100) * MIB);
+	assert_true(r.g[0].actual_kib >= r.g[0].comfort_kib);
+}
+
+static void settles_and_then_stays(void **state)
+{
+	struct rig r = rig(GUESTS, 1000, 300);
+	int settled;
+
+	(void)state;
+	ticks(&r, 400);
+	settled = r.commands;
+	ticks(&r, 1000);
+	assert_int_equal(r.commands, settled);
+}
+
+static void growth_is_paid_from_spare(void **state)
+{
+	(void)state;
+	for (uint64_t mib = 300; mib < 3000; mib += 50) {
+		struct rig r = rig(GUESTS, 600, 560);
+		double grown = 0, spare, deep;
+
+		r.host.total_kib = 4 * GIB;
+		r.host.available_kib = mib * MIB;
+		r.dry = true;
+		ticks(&r, 5);
+		spare = (double)r.report.spare_kib;
+		deep = (double)(r.report.reserve_kib - r.report.least_kib);
+		for (size_t i = 0; i < GUESTS; i++)
+			if (r.g[i].command_kib > r.g[i].actual_kib)
+				grown += (double)(r.g[i].command_kib - r.g[i].actual_kib);
+		assert_true(grown <= fmax(0, spare + deep));
+	}
+}
+
+static void more_host_memory_lowers_no_target(void **state)
+{
+	uint64_t before[GUESTS] = { 0 };
+
+	(void)state;
+	for (uint64_t mib = 300; mib < 4000; mib += 20) {
+		struct rig r = rig(GUESTS, 700, 300);
+
+		r.host.total_kib = 8 * GIB;
+		r.host.available_kib = mib * MIB;
+		r.use_mib[1] = 600;
+		r.use_mib[2] = 650;
+		r.dry = true;
+		ticks(&r, 5);
+		for (size_t i = 0; i < GUESTS; i++) {
+			uint64_t to =
+				r.g[i].command_kib ? r.g[i].command_kib : r.g[i].actual_kib;
+
+			assert_true(to + 16 >= before[i]);
+			before[i] = to;
+		}
+	}
+}
+
+static void equal_guests_get_equal_targets(void **state)
+{
+	struct rig r = rig(GUESTS, 700, 300);
+
+	(void)state;
+	r.host.total_kib = 4 * GIB;
+	r.host.available_kib = 500 * MIB;
+	for (int i = 0; i < 200; i++) {
+		for (size_t k = 0; k < GUESTS; k++)
+			r.use_mib[k] = 300 + (uint64_t)i * 2;
+		tick(&r);
+		for (size_t k = 1; k < GUESTS; k++)
+			assert_int_equal(r.g[k].target_kib, r.g[0].target_kib);
+	}
+}
+
+static void donors_give_when_others_lack(void **state)
+{
+	struct rig r = rig(2, 1000, 300);
+
+	(void)state;
+	r.host.total_kib = 4 * GIB;
+	r.host.available_kib = 380 * MIB; /* the reserve and next to nothing */
+	ticks(&r, 3);
+	r.use_mib[0] = 880;
+	assert_true(commanded(&r, 1, 10));
+	assert_true(r.g[1].reason == MEM_DONATE || r.g[1].reason == MEM_EMERGENCY);
+	assert_true(r.g[1].target_kib >= r.g[1].floor_kib);
+}
+
+static void no_shrink_soon_after_growth(void **state)
+{
+	struct rig r = rig(1, 512, 450);
+	int64_t grown;
+
+	(void)state;
+	assert_true(commanded(&r, 0, 10));
+	grown = r.g[0].mem.grown_ns;
+	assert_int_equal(grown, r.now_ns);
+	r.use_mib[0] = 50;
+	while (r.g[0].target_kib >= r.g[0].actual_kib && r.now_ns < grown + 120 * SECOND_NS) {
+		uint64_t was = r.g[0].target_kib;
+
+		tick(&r);
+		if (r.g[0].target_kib < was)
+			break;
+	}
+	assert_true(r.now_ns >= grown + 30 * SECOND_NS);
+}
+
+static void swapping_forbids_shrinking(void **state)
+{
+	struct rig r = rig(1, 2000, 200);
+
+	(void)state;
+	r.g[0].swap_out_kib = 0;
+	for (int i = 0; i < 60; i++) {
+		r.g[0].swap_out_kib += 4 * MIB;
+		tick(&r);
+		assert_true(r.g[0].target_kib >= 2000 * MIB);
+	}
+	assert_int_equal(r.g[0].reason, MEM_SWAPPING);
+}
+
+static void not_ours_to_command(void **state)
+{
+	static const struct {
+		enum guest_state state;
+		enum mem_reason reason;
+	} row[] = {
+		{ GUEST_PAUSED, MEM_PAUSED },
+		{ GUEST_BUSY, MEM_BUSY },
+		{ GUEST_FOREIGN, MEM_FOREIGN },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct rig r = rig(1, 2000, 200);
+
+		r.g[0].state = row[i].state;
+		ticks(&r, 30);
+		assert_int_equal(r.commands, 0);
+		assert_int_equal(r.g[0].reason, row[i].reason);
+		assert_int_equal(r.g[0].claim_kib, 2000 * MIB);
+	}
+}
+
+static void refused_waits_longer_each_time(void **state)
+{
+	struct rig r = rig(1, 2000, 200);
+	int64_t last = 0, wait = 0;
+
+	(void)state;
+	r.dry = true;
+	for (int refusals = 0; refusals < 4;) {
+		tick(&r);
+		if (r.g[0].command_kib == 0)
+			continue;
+		if (last != 0) {
+			assert_true(r.now_ns - last >= wait);
+			wait = (r.now_ns - last) * 3 / 2;
+		}
+		last = r.now_ns;
+		mem_refused(&r.g[0], r.now_ns);
+		refusals++;
+	}
+}
+
+static void dry_run_leaves_no_trace(void **state)
+{
+	struct rig r = rig(1, 2000, 200);
+	struct guest was;
+
+	(void)state;
+	r.dry = true;
+	ticks(&r, 5);
+	assert_true(r.g[0].command_kib != 0);
+	was = r.g[0];
+	ticks(&r, 5);
+	assert_int_equal(r.g[0].command_kib, was.command_kib);
+	assert_int_equal(r.g[0].reason, was.reason);
+	assert_int_equal(r.g[0].target_kib, was.target_kib);
+	assert_memory_equal(&r.g[0].mem, &was.mem, sizeof(was.mem));
+}
+
+/* ---- balloons that do not do as told --------------------------------------------------- */
+
+static void an_unmet_shrink_is_taken_back(void **state)
+{
+	struct rig r = rig(1, 2000, 200);
+	int64_t sent;
+
+	(void)state;
+	r.stuck[0] = true;
+	assert_true(commanded(&r, 0, 10));
+	sent = r.now_ns;
+	assert_true(r.g[0].target_kib < r.g[0].actual_kib);
+	assert_true(commanded(&r, 0, 10));
+	assert_true(r.now_ns - sent <= 5 * SECOND_NS);
+	assert_int_equal(r.g[0].reason, MEM_RESTORE);
+	assert_int_equal(r.g[0].target_kib, r.g[0].actual_kib);
+	assert_false(commanded(&r, 0, 50)); /* and not tried again at once */
+}
+
+static void thrice_stalled_is_left_alone(void **state)
+{
+	struct rig r = rig(1, 2000, 200);
+
+	(void)state;
+	r.stuck[0] = true;
+	ticks(&r, 1500);
+	assert_int_equal(r.commands, 6);
+	assert_int_equal(r.g[0].reason, MEM_STUBBORN);
+	ticks(&r, 3600);
+	assert_true(r.commands > 6); /* but it gets a chance an hour later */
+}
+
+static void a_squeeze_is_taken_back_at_once(void **state)
+{
+	struct rig r = rig(1, 2000, 200);
+
+	(void)state;
+	r.stuck[0] = true;
+	assert_true(commanded(&r, 0, 10));
+	r.use_mib[0] = 1950;
+	ticks(&r, 2);
+	assert_true(r.g[0].reason == MEM_RESTORE || r.g[0].reason == MEM_RESCUE);
+	assert_true(r.g[0].target_kib >= r.g[0].actual_kib);
+}
+
+static void a_growth_nobody_takes_up_is_forgotten(void **state)
+{
+	struct rig r = rig(1, 512, 420);
+
+	(void)state;
+	r.stuck[0] = true;
+	assert_true(commanded(&r, 0, 10));
+	r.use_mib[0] = 250;
+	ticks(&r, 5);
+	assert_true(r.g[0].target_kib > r.g[0].actual_kib);
+	ticks(&r, 30);
+	assert_int_equal(r.g[0].target_kib, r.g[0].actual_kib);
+}
+
+static void somebody_elses_target_is_adopted(void **state)
+{
+	struct rig r = rig(1, 600, 300);
+
+	(void)state;
+	ticks(&r, 50);
+	r.g[0].actual_kib = 1500 * MIB; /* virsh setmem */
+	ticks(&r, 6);
+	assert_true(r.g[0].target_kib >= 1400 * MIB);
+}
+
+static void kept_pages_are_noticed(void **state)
+{
+	struct rig r = rig(1, 2000, 200);
+
+	(void)state;
+	r.keeps[0] = true; /* RSS stays where it was */
+	ticks(&r, 60);
+	assert_true(r.g[0].mem.keeps);
+	assert_int_equal(r.g[0].claim_kib, r.g[0].max_kib);
+	assert_int_equal(r.g[0].target_kib, r.g[0].max_kib);
+	assert_int_equal(r.g[0].reason, MEM_LOCKED);
+}
+
+static void untouched_memory_frees_nothing_and_is_no_fault(void **state)
+{
+	struct rig r = rig(1, 2000, 200);
+
+	(void)state;
+	r.g[0].rss_kib = 250 * MIB;
+	ticks(&r, 200);
+	assert_false(r.g[0].mem.keeps);
+}
+
+static void a_squeezed_guest_restarts_with_room(void **state)
+{
+	struct rig r = rig(1, 300, 150);
+
+	(void)state;
+	ticks(&r, 20);
+	r.silent[0] = true;
+	r.g[0].boot_id = 2;
+	tick(&r);
+	assert_int_equal(r.g[0].reason, MEM_BOOT);
+	assert_int_equal(r.g[0].target_kib, 512 * MIB);
+	tick(&r);
+	assert_int_equal(r.g[0].reason, MEM_BOOTING);
+	assert_int_equal(r.g[0].claim_kib, 2048 * MIB);
+	r.silent[0] = false;
+	ticks(&r, 5);
+	assert_true(r.g[0].claim_kib < 2048 * MIB);
+}
+
+static void startup_size_is_the_owners_word(void **state)
+{
+	struct rig r = rig(1, 300, 150);
+
+	(void)state;
+	r.g[0].startup_kib = 1024 * MIB;
+	ticks(&r, 20);
+	r.silent[0] = true;
+	r.g[0].boot_id = 2;
+	tick(&r);
+	assert_int_equal(r.g[0].target_kib, 1024 * MIB);
+}
+
+static void everything_has_a_name(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MEM_REASONS; i++)
+		assert_string_not_equal(mem_reason_name((enum mem_reason)i), "?");
+	for (int i = HOST_OK; i <= HOST_CRITICAL; i++)
+		assert_non_null(mem_host_state_name((enum mem_host_state)i));
+}
+
+static void nobody_is_no_trouble(void **state)
+{
+	struct rig r = rig(0, 0, 0);
+
+	(void)state;
+	ticks(&r, 10);
+	assert_true(r.report.known);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reserve_follows_the_scale),
+		cmocka_unit_test(spare_is_what_nobody_may_touch),
+		cmocka_unit_test(overcommit_counts_promises_in_part),
+		cmocka_unit_test(claims),
+		cmocka_unit_test(no_driver_claims_all),
+		cmocka_unit_test(vmm_memory_is_learnt),
+		cmocka_unit_test(host_state_worsens_at_once_and_heals_by_steps),
+		cmocka_unit_test(unknown_host_memory_decides_nothing),
+		cmocka_unit_test(rescue_comes_between_decisions),
+		cmocka_unit_test(growth_waits_for_the_decision),
+		cmocka_unit_test(idle_memory_goes_step_by_step),
+		cmocka_unit_test(settles_and_then_stays),
+		cmocka_unit_test(growth_is_paid_from_spare),
+		cmocka_unit_test(more_host_memory_lowers_no_target),
+		cmocka_unit_test(equal_guests_get_equal_targets),
+		cmocka_unit_test(donors_give_when_others_lack),
+		cmocka_unit_test(no_shrink_soon_after_growth),
+		cmocka_unit_test(swapping_forbids_shrinking),
+		cmocka_unit_test(not_ours_to_command),
+		cmocka_unit_test(refused_waits_longer_each_time),
+		cmocka_unit_test(dry_run_leaves_no_trace),
+		cmocka_unit_test(an_unmet_shrink_is_taken_back),
+		cmocka_unit_test(thrice_stalled_is_left_alone),
+		cmocka_unit_test(a_squeeze_is_taken_back_at_once),
+		cmocka_unit_test(a_growth_nobody_takes_up_is_forgotten),
+		cmocka_unit_test(somebody_elses_target_is_adopted),
+		cmocka_unit_test(kept_pages_are_noticed),
+		cmocka_unit_test(untouched_memory_frees_nothing_and_is_no_fault),
+		cmocka_unit_test(a_squeezed_guest_restarts_with_room),
+		cmocka_unit_test(startup_size_is_the_owners_word),
+		cmocka_unit_test(everything_has_a_name),
+		cmocka_unit_test(nobody_is_no_trouble),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

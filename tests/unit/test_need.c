@@ -1,0 +1,346 @@
+/*
+ * test_need.c - what one guest needs, from samples fed second by second.
+ */
+#include "../../vmbal.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MIB       1024ull
+#define SECOND_NS 1000000000LL
+#define INTERVAL  5.0
+
+struct feed {
+	struct guest g;
+	int64_t now_ns;
+};
+
+static struct feed fresh(void)
+{
+	struct feed f = { .now_ns = 100 * SECOND_NS };
+
+	f.g.max_kib = 2048 * MIB;
+	f.g.min_kib = 100 * MIB;
+	f.g.actual_kib = 1024 * MIB;
+	f.g.usable_kib = f.g.unused_kib = f.g.caches_kib = KIB_UNKNOWN;
+	f.g.managed_kib = f.g.swap_out_kib = KIB_UNKNOWN;
+	f.g.boot_id = 1;
+	return f;
+}
+
+static void observe(struct feed *f)
+{
+	need_observe(&f->g, f->now_ns);
+	need_levels(&f->g, INTERVAL, f->now_ns);
+}
+
+/* One second passes and the guest reports that it uses so much. */
+static void uses(struct feed *f, uint64_t mib)
+{
+	f->now_ns += SECOND_NS;
+	f->g.last_update_s++;
+	f->g.usable_kib = f->g.actual_kib - mib * MIB;
+	observe(f);
+}
+
+static void uses_for(struct feed *f, uint64_t mib, int seconds)
+{
+	while (seconds-- > 0)
+		uses(f, mib);
+}
+
+static void silent(struct feed *f)
+{
+	f->now_ns += SECOND_NS;
+	observe(f);
+}
+
+static double mib(uint64_t kib)
+{
+	return (double)kib / MIB;
+}
+
+static void near(double value, double wanted, double tolerance)
+{
+	if (fabs(value - wanted) > tolerance)
+		fail_msg("%f is not near %f", value, wanted);
+}
+
+static void demand_is_what_cannot_be_given(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	uses_for(&f, 400, 3);
+	near(mib(f.g.demand_kib), 400, 1);
+	near(mib(f.g.free_kib), 624, 1);
+	near(f.g.velocity, 0, 1);
+}
+
+static void falls_back_on_unused_and_caches(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	f.g.unused_kib = 500 * MIB;
+	for (int i = 0; i < 3; i++) {
+		f.g.last_update_s++;
+		silent(&f);
+	}
+	near(mib(f.g.demand_kib), 524, 1);
+	f.g.caches_kib = 100 * MIB;
+	for (int i = 0; i < 8; i++) {
+		f.g.last_update_s++;
+		silent(&f);
+	}
+	near(mib(f.g.demand_kib), 424, 1);
+}
+
+static void no_stats_no_demand(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		silent(&f);
+	assert_false(need_fresh(&f.g, f.now_ns));
+	assert_false(f.g.need.ever_reported);
+	f.g.last_update_s++;
+	silent(&f); /* a stamp, but no figures */
+	assert_false(need_fresh(&f.g, f.now_ns));
+}
+
+static void stale_after_five_seconds(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	uses_for(&f, 400, 3);
+	for (int i = 0; i < 4; i++)
+		silent(&f);
+	assert_true(need_fresh(&f.g, f.now_ns));
+	silent(&f);
+	assert_false(need_fresh(&f.g, f.now_ns));
+	uses(&f, 400);
+	assert_true(need_fresh(&f.g, f.now_ns));
+}
+
+static void levels_are_ordered_and_bounded(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	uses_for(&f, 400, 3);
+	near(mib(f.g.floor_kib), 464, 1);
+	near(mib(f.g.survive_kib), 464, 1);
+	near(mib(f.g.wanted_kib), 528, 1);
+	near(mib(f.g.comfort_kib), 624, 1);
+	f.g.actual_kib = 2048 * MIB;
+	uses_for(&f, 2040, 9);
+	assert_int_equal(f.g.comfort_kib, 2048 * MIB);
+	assert_int_equal(f.g.floor_kib, 2048 * MIB);
+	uses_for(&f, 0, 9);
+	assert_int_equal(f.g.floor_kib, 100 * MIB);
+}
+
+static void growth_is_seen_at_once_and_halves(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	uses_for(&f, 400, 3);
+	uses(&f, 440);
+	near(f.g.velocity / MIB, 40, 1);
+	near(mib(f.g.survive_kib), 440 + 64 + 3 * 40, 2);
+	near(mib(f.g.wanted_kib), 440 + 128 + 6 * 40, 2);
+	uses_for(&f, 440, 5);
+	near(f.g.velocity / MIB, 20, 1);
+}
+
+static void noise_is_no_growth(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	for (int i = 0; i < 60; i++)
+		uses(&f, 400 + (uint64_t)(i % 3) * 6);
+	near(f.g.velocity / MIB, 0, 0.1);
+	uses(&f, 450);
+	assert_true(f.g.velocity / MIB > 10);
+}
+
+static void regrowth_below_the_peak_is_covered(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	uses_for(&f, 400, 5);
+	uses(&f, 300);
+	uses(&f, 340);
+	near(f.g.velocity, 0, 1);
+	assert_true(f.g.floor_kib >= 464 * MIB);
+}
+
+static void the_peak_is_forgotten(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	uses_for(&f, 800, 3);
+	uses_for(&f, 400, PEAK_SECONDS - 1);
+	near(mib(f.g.floor_kib), 864, 1);
+	uses_for(&f, 400, 2);
+	near(mib(f.g.floor_kib), 464, 1);
+	assert_true(f.g.comfort_kib > 800 * MIB); /* but what worked may come back */
+	uses_for(&f, 400, 600);
+	near(mib(f.g.comfort_kib), 624, 1);
+}
+
+static void late_figures_are_not_believed(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	uses_for(&f, 400, 3);
+	f.g.actual_kib += 500 * MIB; /* new actual, old usable */
+	f.now_ns += SECOND_NS;
+	f.g.last_update_s++;
+	observe(&f);
+	near(mib(f.g.demand_kib), 400, 1);
+	uses_for(&f, 400, 3);
+	near(mib(f.g.demand_kib), 400, 1);
+	near(f.g.velocity, 0, 1);
+}
+
+static void mem_total_shows_demand_while_the_balloon_moves(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	f.g.managed_kib = f.g.actual_kib - 50 * MIB;
+	uses_for(&f, 400, 3);
+	assert_true(f.g.need.follows);
+	f.g.actual_kib += 500 * MIB; /* libvirt shows it, the guest's snapshot is older */
+	f.now_ns += SECOND_NS;
+	f.g.last_update_s++;
+	f.g.usable_kib -= 30 * MIB; /* in which it had grown */
+	observe(&f);
+	near(mib(f.g.demand_kib), 430, 1);
+	near(f.g.velocity / MIB, 30, 1);
+}
+
+static void mem_total_that_stays_is_not_used(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	f.g.managed_kib = 2000 * MIB; /* deflate-on-oom: ballooned pages count */
+	uses_for(&f, 400, 3);
+	assert_false(f.g.need.follows);
+}
+
+static void swapping_out_is_a_debt(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	f.g.swap_out_kib = 1000;
+	uses_for(&f, 400, 3);
+	assert_false(f.g.need.swapping);
+	f.g.swap_out_kib += 100 * MIB;
+	uses(&f, 300); /* what went out made room */
+	assert_true(f.g.need.swapping);
+	near(mib(f.g.floor_kib), 400 + 100 + 64, 1);
+	f.g.swap_out_kib = 0; /* a counter that goes back is no swapping */
+	uses(&f, 300);
+	assert_false(f.g.need.swapping);
+}
+
+static void a_restart_forgets(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	uses_for(&f, 800, 3);
+	f.g.boot_id = 2;
+	silent(&f);
+	assert_false(need_fresh(&f.g, f.now_ns));
+	assert_true(f.g.need.ever_reported);
+	assert_int_equal(f.g.need.boot_ns, f.now_ns);
+	uses_for(&f, 200, 4);
+	near(mib(f.g.demand_kib), 200, 1);
+}
+
+static void small_guests_scale(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	f.g.max_kib = 256 * MIB;
+	f.g.min_kib = 64 * MIB;
+	f.g.actual_kib = 256 * MIB;
+	uses_for(&f, 100, 3);
+	near(mib(f.g.floor_kib), 132, 1);
+	near(mib(f.g.wanted_kib), 164, 1);
+}
+
+static uint64_t wild(void)
+{
+	static const uint64_t odd[] = { 0, 1, KIB_UNKNOWN, KIB_UNKNOWN - 1, 1ull << 63 };
+
+	return rand() % 3 ? (uint64_t)(rand() % 4096) * MIB : odd[rand() % 5];
+}
+
+static void absurd_figures_stay_within_bounds(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	srand(7);
+	for (int i = 0; i < 20000; i++) {
+		f.g.usable_kib = wild();
+		f.g.unused_kib = wild();
+		f.g.caches_kib = wild();
+		f.g.managed_kib = wild();
+		f.g.swap_out_kib = wild();
+		f.g.last_update_s = wild();
+		f.g.actual_kib = wild() % (2048 * MIB + 1);
+		f.now_ns += rand() % (3 * SECOND_NS);
+		observe(&f);
+		assert_true(f.g.demand_kib <= f.g.max_kib && f.g.free_kib <= f.g.actual_kib);
+		assert_true(isfinite(f.g.velocity) && f.g.velocity >= 0);
+		assert_true(f.g.min_kib <= f.g.floor_kib && f.g.floor_kib <= f.g.survive_kib);
+		assert_true(f.g.survive_kib <= f.g.wanted_kib);
+		assert_true(f.g.wanted_kib <= f.g.comfort_kib);
+		assert_true(f.g.comfort_kib <= f.g.max_kib);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(demand_is_what_cannot_be_given),
+		cmocka_unit_test(falls_back_on_unused_and_caches),
+		cmocka_unit_test(no_stats_no_demand),
+		cmocka_unit_test(stale_after_five_seconds),
+		cmocka_unit_test(levels_are_ordered_and_bounded),
+		cmocka_unit_test(growth_is_seen_at_once_and_halves),
+		cmocka_unit_test(noise_is_no_growth),
+		cmocka_unit_test(regrowth_below_the_peak_is_covered),
+		cmocka_unit_test(the_peak_is_forgotten),
+		cmocka_unit_test(late_figures_are_not_believed),
+		cmocka_unit_test(mem_total_shows_demand_while_the_balloon_moves),
+		cmocka_unit_test(mem_total_that_stays_is_not_used),
+		cmocka_unit_test(swapping_out_is_a_debt),
+		cmocka_unit_test(a_restart_forgets),
+		cmocka_unit_test(small_guests_scale),
+		cmocka_unit_test(absurd_figures_stay_within_bounds),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
