@@ -88,7 +88,9 @@ static bool sampled(const struct guest *g)
 
 static void command(struct guest *g, double kib, enum mem_reason reason)
 {
-	g->command_kib = (uint64_t)fmin(fmax(kib, (double)g->min_kib), guest_limit(g));
+	double most = fmax(guest_limit(g), held(g)); /* the owner's limit squeezes nobody */
+
+	g->command_kib = (uint64_t)fmin(fmax(kib, (double)g->min_kib), most);
 	g->reason = reason;
 }
 
@@ -187,8 +189,8 @@ static void boot(struct guest *g)
 /* Its pages never came back, so taking them was for nothing: all it may touch is counted. */
 static void give_back(struct guest *g)
 {
-	if (g->reason == MEM_LOCKED && g->mem.keeps && g->target_kib < g->max_kib)
-		command(g, (double)g->max_kib, MEM_RESTORE);
+	if (g->reason == MEM_LOCKED && g->mem.keeps && (double)g->target_kib < guest_limit(g))
+		command(g, guest_limit(g), MEM_RESTORE);
 }
 
 /*
@@ -199,7 +201,8 @@ static void give_back(struct guest *g)
 static void mend(struct guest *g, int64_t now_ns)
 {
 	double target = (double)g->target_kib, actual = (double)g->actual_kib;
-	bool unmet = target + UNMET_KIB<actual, ungrown = target> actual + UNMET_KIB;
+	bool unmet = actual > target + UNMET_KIB;
+	bool ungrown = target > actual + UNMET_KIB;
 	bool still = now_ns - g->need.moved_ns >= STALL_NS;
 
 	if (unmet && (g->mem.stalled || target < (double)g->demand_kib + SQUEEZE_KIB ||
@@ -293,7 +296,7 @@ static void grant(struct tick *t, double (*wants)(const struct tick *, const str
 		double to = wants(t, g);
 
 		set_tiers(g, held(g), held(g), fmax(held(g), to));
-		if (to > 0) /* tiers above surplus's level are not dealt: reach it by need */
+		if (to > 0) /* all of it counts as need: comfort would halve it */
 			for (enum mem_tier k = TIER_NEED; k < MEM_TIERS; k++)
 				g->tier_kib[k] = (uint64_t)fmax(held(g), to);
 		pool += held(g);

@@ -230,9 +230,10 @@ bool need_fresh(const struct guest *g, int64_t now_ns)
 	return h->sample_ns != 0 && now_ns - h->change_ns < FRESH_NS;
 }
 
+/* Within what its owner allows, but never below the floor: the limit squeezes nobody. */
 static double range(const struct guest *g, double kib)
 {
-	return clamp(kib, (double)g->min_kib, guest_limit(g));
+	return clamp(kib, (double)g->floor_kib, fmax((double)g->floor_kib, guest_limit(g)));
 }
 
 double need_scaled(const struct guest *g, double kib)
@@ -263,8 +264,8 @@ void need_levels(struct guest *g, double interval_s, int64_t now_ns)
 	g->free_kib =
 		g->actual_kib - (g->demand_kib < g->actual_kib ? g->demand_kib : g->actual_kib);
 	g->velocity = v;
-	g->peak_kib = (uint64_t)range(g, top);
-	g->floor_kib = (uint64_t)range(g, floor);
+	g->floor_kib = (uint64_t)clamp(floor, (double)g->min_kib, (double)g->max_kib);
+	g->peak_kib = (uint64_t)clamp(top, (double)g->min_kib, (double)g->floor_kib);
 	g->survive_kib = (uint64_t)range(g, floor + v * (SURVIVE_DELAY * interval_s + REACT_S));
 	g->wanted_kib = (uint64_t)range(g, fmax(need, (double)g->survive_kib));
 	g->comfort_kib =

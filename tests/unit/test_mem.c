@@ -587,6 +587,23 @@ static void startup_size_is_the_owners_word(void **state)
 	assert_int_equal(r.g[0].target_kib, 1024 * MIB);
 }
 
+static void the_owners_limit_squeezes_nobody(void **state)
+{
+	struct rig r = rig(1, 1000, 600);
+
+	(void)state;
+	r.g[0].limit_kib = 400 * MIB;
+	ticks(&r, 200);
+	assert_true(r.g[0].target_kib >= 664 * MIB);
+	assert_true(r.g[0].target_kib <= 800 * MIB);
+	r.use_mib[0] = 100;
+	ticks(&r, 500);
+	assert_true(r.g[0].target_kib <= 500 * MIB);
+	r.use_mib[0] = 390;
+	ticks(&r, 50);
+	assert_true(r.g[0].target_kib <= 500 * MIB);
+}
+
 static void everything_has_a_name(void **state)
 {
 	(void)state;
@@ -638,6 +655,7 @@ int main(void)
 		cmocka_unit_test(untouched_memory_frees_nothing_and_is_no_fault),
 		cmocka_unit_test(a_squeezed_guest_restarts_with_room),
 		cmocka_unit_test(startup_size_is_the_owners_word),
+		cmocka_unit_test(the_owners_limit_squeezes_nobody),
 		cmocka_unit_test(everything_has_a_name),
 		cmocka_unit_test(nobody_is_no_trouble),
 	};
