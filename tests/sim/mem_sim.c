@@ -246,12 +246,15 @@ static void count_guest(struct mem_sim *s, size_t i)
 			       mem_reason_name(s->guest[i].reason));
 	}
 	s->undelivered[i] = t.stuck && t.target_kib > t.actual_kib + GRANTED_KIB;
+	f->dead_s += t.dead && !t.capacity && !s->helpless[i];
 	if (t.dead || t.booting)
 		return;
 	f->idle_mib += fmax(0, (double)t.actual_kib - (double)t.use_kib - COMFORT_KIB) / MIB;
 	if (full)
 		return;
 	f->starved_s += t.free_kib < STARVED_KIB;
+	f->bursts += t.free_kib < STARVED_KIB && !s->starving[i];
+	s->starving[i] = t.free_kib < STARVED_KIB;
 	f->least_free_mib = fmin(f->least_free_mib, (double)t.free_kib / MIB);
 }
 

@@ -28,6 +28,8 @@ struct mem_figures {
 	double least_available_mib; /* of the host */
 	double breach_s;            /* seconds below the least the host needs */
 	double starved_s;           /* guest-seconds under 100 MiB free */
+	double dead_s;              /* guest-seconds after such a death */
+	unsigned bursts;            /* times a guest fell under 100 MiB free */
 	double idle_mib;            /* mean over time: what guests hold beyond use + 224 MiB */
 	double ticks;
 };
@@ -53,7 +55,8 @@ struct mem_sim {
 	uint64_t unmet_kib[SIM_GUESTS];  /* actual then */
 	int64_t changed_ns[SIM_GUESTS];  /* when last_update_s last changed */
 	uint64_t shown_stamp[SIM_GUESTS];
-	bool counted[SIM_GUESTS];     /* among the dead */
+	bool counted[SIM_GUESTS]; /* among the dead */
+	bool starving[SIM_GUESTS];
 	bool helpless[SIM_GUESTS];    /* its balloon never moves, or it stops reporting */
 	bool undelivered[SIM_GUESTS]; /* a tick ago: granted, but the balloon did not move */
 	struct mem_figures figures;
