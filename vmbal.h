@@ -88,15 +88,15 @@ struct bin {
 
 /* What a vCPU's samples told so far.  All zero: nothing. */
 struct demand {
-	double mean;       /* CPUs it would use if nobody was in its way, smoothed */
-	double var;        /* variance of one sample around the mean */
-	double log_run, log_wait, weight;
-	double sum_rr;
-	double sum_rw;
-	double sum_ww;
-	unsigned seen;     /* samples taken in */
-	unsigned steps;    /* successive samples far from the mean, on one side */
-	int side;          /* of the last far sample: -1 below, +1 above */
+	double mean;             /* CPUs it would use if nobody was in its way, smoothed */
+	double var;              /* variance of one sample around the mean */
+	unsigned seen;           /* samples taken in */
+	unsigned steps;          /* successive samples far from the mean, on one side */
+	int side;                /* of the last far sample: -1 below, +1 above */
+	double log_run;          /* recent mean of log run, of weight samples */
+	double log_wait;         /* recent mean of log (1 - wait) */
+	double weight;
+	double sum_rr, sum_rw, sum_ww; /* squares and products of deviations from these */
 };
 
 /* What the gates remember of a vCPU. */
@@ -105,10 +105,6 @@ struct moved {
 	int last;          /* its bin in the interval before */
 	int asked;         /* the bin we last asked for; meaningful when waiting */
 	bool waiting;      /* asked, and not yet seen there */
-	unsigned since;    /* intervals since our pin was seen; 0: none to check */
-	double run_before; /* CPUs it used when we asked */
-	double hoped;      /* CPUs we thought it wanted */
-	unsigned held;     /* intervals in which run is believed instead of the model */
 	unsigned foreign;  /* times somebody else moved it, forgotten slowly */
 };
 
@@ -156,7 +152,6 @@ enum cpu_why {
 	CPU_BOUND,      /* no placement can be better by enough to matter */
 	CPU_NOISE,      /* the plan's gain is within the samples' own noise */
 	CPU_COSTLY,     /* the plan's gain does not pay for its pins */
-	CPU_SLOW,    /* every bin is full, demands are guesses: waiting between single moves */
 	CPU_BACKOFF, /* recent passes changed little: waiting longer */
 	CPU_FORCED,  /* only what must leave a forbidden bin moves */
 	CPU_ACTING,  /* the plan is carried out */
@@ -188,7 +183,6 @@ struct cpu_host {
 	bool active;     /* started, and not yet down to the threshold to stop */
 	unsigned passes; /* passes of pins in the current back-off period */
 	unsigned quiet;  /* intervals since the last pass */
-	unsigned budget; /* moves allowed per pass while every bin is full */
 };
 
 /* One interval's decision in numbers.  Loads are relative to capacity: 1.0 is a full bin. */
@@ -200,16 +194,16 @@ struct cpu_report {
 	double noise;                  /* standard deviation of fullest */
 	size_t fewest;                 /* K(T): no plan to aim * bound has fewer moves */
 	size_t moves;                  /* vCPUs whose target is not their bin */
-	unsigned wait;                 /* CPU_BACKOFF, CPU_SLOW: intervals left to wait */
+	unsigned wait;                 /* CPU_BACKOFF: intervals left to wait */
 };
 
 /* policy/demand.c */
 
 /*
  * Take this interval's sample into v->seen and set v->demand.  idle: the idle share of the
- * vCPU's bin (0..1); spare: some bin of the host idles enough to show what demand is real.
+ * vCPU's bin, or of the host where it floats (0..1).
  */
-void demand_update(struct vcpu *v, double idle, bool spare, double elapsed_s);
+void demand_update(struct vcpu *v, double idle, double elapsed_s);
 
 /* policy/place.c */
 

@@ -14,20 +14,13 @@
 #define OTHER_UP      0.3   /* weight of a new sample of other load that is more: leave soon */
 #define OTHER_DOWN    0.1   /* less: come back slowly, host processes wander */
 #define SETTLE_MIN    0.02  /* CPUs: a floating vCPU using less disturbs no plan */
-#define IDLE_SPARE    0.015 /* of a bin: below, samples do not show whether more is wanted */
 #define IDLE_PLENTY   0.10  /* of a bin: a place where any demand shows itself */
 #define PERSIST       2     /* intervals over the threshold: one may be a burst */
-#define MODEST        2     /* moves of a plan to fall back on: a swap */
 #define LASTING       20    /* intervals that a fullest bin a little too full is borne */
-#define PERSIST_SLOW  4     /* the same where demands are guesses */
 #define NOISE_SIGMAS  2.0   /* deviations: a smaller gain is chance, 1 in 20 */
-#define GAIN_MIN      0.05  /* CPUs off the fullest bin: nobody notices less */
+#define GAIN_MIN      0.03  /* CPUs off the fullest bin: nobody notices less */
 #define SPREAD_FALL   0.8   /* a spread worth a pin falls at least to so much of itself */
 #define PAY           0.2   /* fall of the sum of squares per squared demand that moves */
-#define CHECK_AFTER   3     /* intervals: a moved vCPU then shows what it makes of its place */
-#define REALISED      0.3   /* of the rise expected: less, and the demand was an illusion */
-#define RISE_MIN      0.05  /* CPUs: a smaller expected rise cannot be checked */
-#define HOLD          64    /* intervals to believe run after an illusion */
 #define BACKOFF_FREE  2     /* passes in a row that cost no waiting */
 #define BACKOFF_FIRST 4     /* intervals to wait after these, doubling with each pass */
 #define BACKOFF_MAX   256   /* intervals */
@@ -51,9 +44,8 @@ struct tick {
 	struct place place;
 	void *work;
 	int *at;
-	bool spare;    /* some bin idles plenty: demands show themselves */
-	bool all_full; /* no bin idles: demands are guesses */
-	bool forced;   /* a vCPU is where it may not be */
+	bool spare;  /* some bin idles plenty: demands show themselves */
+	bool forced; /* a vCPU is where it may not be */
 	bool severe;
 };
 
@@ -82,17 +74,13 @@ static void see_demand(struct tick *t)
 	struct cpu_host *h = t->h;
 	double floating = mean_idle(h);
 
-	t->all_full = true;
-	for (size_t b = 0; b < h->nbins; b++) {
-		double idle = idle_share(&h->bin[b]);
+	for (size_t b = 0; b < h->nbins; b++)
+		t->spare |= idle_share(&h->bin[b]) >= IDLE_PLENTY;
 
-		t->spare |= idle >= IDLE_PLENTY;
-		t->all_full &= idle < IDLE_SPARE;
-	}
 	for (size_t i = 0; i < h->n; i++) {
 		struct vcpu *v = &h->vcpu[i];
 
-		demand_update(v, v->bin >= 0 ? idle_share(&h->bin[v->bin]) : floating, t->spare,
+		demand_update(v, v->bin >= 0 ? idle_share(&h->bin[v->bin]) : floating,
 			      h->elapsed_s);
 	}
 }
@@ -174,34 +162,6 @@ static void see_loads(struct tick *t)
 
 /* ---- what became of earlier pins ---------------------------------------------------- */
 
-/* What a vCPU makes of its new place; -1: the demand was an illusion, 1: it was real. */
-static int realised(const struct cpu_host *h, const struct vcpu *v)
-{
-	double room = fmax(1, h->bin[v->bin].load / h->bin[v->bin].capacity);
-	double rise = v->moved.hoped / room - v->moved.run_before;
-
-	if (rise < RISE_MIN || !v->sampled)
-		return 0;
-	return v->run - v->moved.run_before >= REALISED * rise ? 1 : -1;
-}
-
-static void check_move(struct cpu_host *h, struct vcpu *v)
-{
-	int verdict;
-
-	if (v->moved.since == 0 || v->bin < 0 || v->moved.since++ < CHECK_AFTER)
-		return;
-	v->moved.since = 0;
-	verdict = realised(h, v);
-	if (verdict < 0) {
-		v->moved.held = HOLD;
-		v->seen.mean = v->demand = v->run;
-		h->budget = 1;
-	} else if (verdict > 0) {
-		h->budget *= 2;
-	}
-}
-
 /* Somebody else's pin, unless the sample says that the guest is a new one. */
 static bool is_foreign(const struct vcpu *v)
 {
@@ -215,11 +175,8 @@ static bool note_bin(struct vcpu *v)
 	struct moved *m = &v->moved;
 	bool ours = m->waiting && v->bin == m->asked;
 
-	m->held -= m->held > 0;
 	m->foreign -= m->foreign > 0;
-	if (ours)
-		m->since = 1;
-	else if (is_foreign(v))
+	if (!ours && is_foreign(v))
 		m->foreign += FOREIGN_ADD;
 	m->known = true;
 	m->last = v->bin;
@@ -241,8 +198,6 @@ static void see_pins(struct tick *t)
 	struct cpu_host *h = t->h;
 	bool pass = false;
 
-	if (h->budget == 0)
-		h->budget = 1;
 	for (size_t i = 0; i < h->n; i++)
 		pass |= note_bin(&h->vcpu[i]);
 	h->quiet++;
@@ -360,7 +315,7 @@ static enum cpu_why trigger(struct tick *t, const struct place_score *now)
 	if (now->fullest > bound * t->lim->aim + GAIN_MIN)
 		h->lasting++;
 	else
-		h->lasting = 0;
+		h->lasting -= h->lasting > 0;
 	if (t->severe || h->over >= PERSIST || h->lasting >= LASTING)
 		h->active = true;
 	if (now->spread <= t->lim->stop_points && now->fullest <= t->lim->aim * bound)
@@ -392,10 +347,6 @@ static enum cpu_why may_act(struct tick *t, const struct place_score *now)
 	unsigned wait = backoff(h);
 	bool exempt = t->spare && now->fullest >= t->lim->severe * fmax(1, t->place.bound);
 
-	if (t->all_full && h->over < PERSIST_SLOW) {
-		t->out->wait = PERSIST_SLOW - h->over;
-		return CPU_SLOW;
-	}
 	if (h->quiet < wait && !exempt) {
 		t->out->wait = wait - h->quiet;
 		return CPU_BACKOFF;
@@ -430,8 +381,6 @@ static void ask(struct tick *t)
 			v->why = VCPU_EVEN_OUT;
 		v->moved.waiting = true;
 		v->moved.asked = v->target;
-		v->moved.run_before = v->run;
-		v->moved.hoped = v->demand;
 		t->out->moves++;
 	}
 }
@@ -478,14 +427,9 @@ static void decide(struct tick *t)
 	out->noise = sqrt(noise_of(t, now.fullest, &average));
 	out->why = trigger(t, &now);
 	if (out->why == CPU_ACTING) {
-		plan = place_plan(&t->place, aim, stop, t->all_full ? t->h->budget : t->h->n,
-				  t->at);
+		plan = place_plan(&t->place, aim, stop, t->h->n, t->at);
 		out->fewest = bound_fewest(&t->place, aim * t->place.bound);
 		out->why = worth_it(t, &now, &plan, average);
-		if (!t->all_full && (out->why == CPU_NOISE || out->why == CPU_COSTLY)) {
-			plan = place_plan(&t->place, aim, stop, MODEST, t->at);
-			out->why = worth_it(t, &now, &plan, average);
-		}
 	}
 	if (out->why != CPU_ACTING) {
 		only_forced(t);
@@ -517,8 +461,6 @@ void cpu_decide(struct cpu_host *h, const struct cpu_limits *lim, void *work,
 	see_demand(&t);
 	see_loads(&t);
 	see_pins(&t);
-	for (size_t i = 0; i < h->n; i++)
-		check_move(h, &h->vcpu[i]);
 	for (size_t b = 0; b < h->nbins; b++)
 		h->bin[b].planned = h->bin[b].load;
 	classify_all(&t);
@@ -537,7 +479,6 @@ const char *cpu_why_name(enum cpu_why why)
 		[CPU_BOUND] = "no placement is better",
 		[CPU_NOISE] = "gain below noise",
 		[CPU_COSTLY] = "gain does not pay for the pins",
-		[CPU_SLOW] = "all full: slow start",
 		[CPU_BACKOFF] = "backing off",
 		[CPU_FORCED] = "only forbidden bins are left",
 		[CPU_ACTING] = "acting",

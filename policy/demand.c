@@ -2,12 +2,12 @@
  * demand.c - the demand of each vCPU, seen through the contention it runs in.
  *
  * A sample bounds the demand from both sides.  What a vCPU ran it wanted, so demand >= run.
- * And work that waits its turn is late by what it waited, at most, so demand <=
- * run / (1 - wait): this is exact for work that goes on only after what it waits for is done
- * (closed loop), and far too much for work that arrives whether or not the last piece is done
- * (open loop) on a bin that is not full.  Uncontended, the two bounds meet.  Contended, we go
- * on believing what we knew, as long as it lies between them; what we know nothing of is
- * guessed from the bin: where it idles everybody gets his demand, where it is full nobody does.
+ * And work is late by what it waited, at most, so demand <= run / (1 - wait).  The upper bound
+ * is exact for work that goes on only after what it waits for is done (closed loop); the lower
+ * one for work that arrives whether or not the last piece is done (open loop), as long as its
+ * bin is not full.  Which of the two a vCPU's work is like shows in how its run answers to
+ * wait over time.  Where the bin is full, work not known to be open is taken to be closed;
+ * of open work we go on believing what we knew, as long as it lies between the bounds.
  */
 #include "vmbal.h"
 
@@ -25,8 +25,6 @@
 #define SIGMA_MIN    0.01  /* CPUs: no sample is better, by its grain alone */
 #define GRAIN_S      0.010 /* seconds: libvirt 9.0 counts vCPU time in these */
 #define VAR_SMOOTH   0.1   /* weight of a new squared deviation */
-#define DRIFT_IDLE   8.0   /* intervals until a memory yields to a guess, idle elsewhere */
-#define DRIFT_FULL   40.0  /* the same where all bins are full: guesses are worse there */
 
 #define CLOSED_PRIOR 0.5   /* closedness assumed before any sample */
 #define MEAN_KEEP    0.98  /* of the means that samples are compared with: 50 intervals */
@@ -37,12 +35,6 @@
 #define SLOPE_CLOSED 0.4   /* surely closed above */
 #define AWAKE        0.95  /* of the time: always runnable, open and closed look alike */
 #define RUN_MIN      0.02  /* CPUs: two grains, less has no slope */
-
-/* What one sample allows: at least lo, at most hi, and where between without other knowledge.
- */
-struct bounds {
-	double lo, hi, guess;
-};
 
 /* 0 where the bin has idle time to spare, 1 where it is full, a ramp between. */
 static double fullness(double idle)
@@ -90,19 +82,17 @@ static void learn(struct demand *d, double run, double wait)
 	d->sum_ww = SLOPE_KEEP * d->sum_ww + news * w * w;
 }
 
-static struct bounds bounds_of(const struct vcpu *v, double idle)
+/* The demand that this sample alone, and what kind of work it is, speak for. */
+static double guess(const struct vcpu *v, double idle)
 {
 	const struct demand *d = &v->seen;
-	struct bounds b = { .lo = fmin(v->run, limit(v)) };
-	double wait = fmin(fmax(v->wait, 0), WAIT_MAX), full = fullness(idle), known, some;
+	double wait = fmin(fmax(v->wait, 0), WAIT_MAX), full = fullness(idle);
+	double least = fmin(v->run, limit(v)), most = fmin(v->run / (1 - wait), limit(v));
+	double known = d->seen ? fmin(fmax(d->mean, least), most) : most;
+	double room = fmin(v->run / (1 - closed(d, CLOSED_PRIOR) * wait), limit(v));
+	double none = known + closed(d, 1) * (most - known);
 
-	b.hi = fmin(v->run / (1 - wait), limit(v));
-	known = d->seen ? fmin(fmax(d->mean, b.lo), b.hi) : b.hi;
-	some = fmin(v->run / (1 - closed(d, CLOSED_PRIOR) * wait), limit(v));
-	b.guess = some + full * (known + closed(d, 1) * (b.hi - known) - some);
-	if (v->moved.held)
-		b.guess = b.lo;
-	return b;
+	return room + full * (none - room);
 }
 
 /* A sample far off, twice on one side, is a new load: take it as it is. */
@@ -119,39 +109,35 @@ static bool is_step(struct demand *d, double off, double sigma)
 	return d->steps >= STEP_SAMPLES;
 }
 
+/* Returns whether the sample began a new load.  Steps leave the variance as it was. */
 static bool take_in(struct demand *d, double sample, double grain)
 {
-	double off = sample - d->mean, sigma = sqrt(d->var);
+	double off = sample - d->mean, sigma = fmax(sqrt(d->var), grain);
+	double usual = fmin(fabs(off), STEP * sigma);
 
-	if (is_step(d, off, fmax(sigma, grain))) {
+	if (is_step(d, off, sigma)) {
 		d->mean = sample;
 		d->steps = 0;
 		return true;
 	}
 	d->mean += off * (fabs(off) > FAR * sigma ? SMOOTH_FAR : SMOOTH);
-	d->var += VAR_SMOOTH * (off * off - d->var);
+	d->var += VAR_SMOOTH * (usual * usual - d->var);
 	return false;
 }
 
-void demand_update(struct vcpu *v, double idle, bool spare, double elapsed_s)
+void demand_update(struct vcpu *v, double idle, double elapsed_s)
 {
 	struct demand *d = &v->seen;
-	double grain = fmax(SIGMA_MIN, GRAIN_S / elapsed_s / 2);
+	double grain = fmax(SIGMA_MIN, GRAIN_S / elapsed_s / 2), sample;
 
-	if (v->sampled)
+	if (v->sampled) {
 		learn(d, v->run, fmax(v->wait, 0));
-	if (v->sampled && d->seen == 0) {
-		d->mean = bounds_of(v, idle).guess;
-		d->var = grain * grain;
-		d->seen = 1;
-	} else if (v->sampled) {
-		struct bounds b = bounds_of(v, idle);
-
-		(void)spare;
-		if (take_in(d, b.guess, grain))
+		sample = guess(v, idle);
+		if (d->seen++ == 0)
+			d->mean = sample;
+		else if (take_in(d, sample, grain))
 			d->weight = 0;
-		d->seen++;
+		d->var = fmax(d->var, grain * grain);
 	}
-	d->var = fmax(d->var, grain * grain);
 	v->demand = fmin(d->mean, limit(v));
 }

@@ -22,8 +22,8 @@
 #define NEARLY  0.5   /* points: spreads closer than this are alike */
 #define POINTS  100.0 /* per CPU */
 
-/* Levels to plan to, over the aim; more than the first only where planning is cheap. */
-static const double level[] = { 1.0, 0.97, 0.98, 1.03, 1.08, 1.15 };
+/* Levels to plan to, of the target: the lower, the more goes and the better the rest packs. */
+static const double level[] = { 1.0, 0.97, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1 };
 #define CHEAP 2048 /* vCPUs: a plan for so many takes about a millisecond */
 
 #define NOBODY UINT32_MAX

@@ -55,6 +55,7 @@ struct pcpu {
 struct plant {
 	uint64_t now_ns, balance_ns;
 	uint64_t seed;
+	double sticky;
 	unsigned ncpus, ntasks, size;
 	struct pcpu *cpu;
 	struct task *task;
@@ -315,6 +316,8 @@ static void place_waking(struct plant *p, uint64_t until)
 		if (!t->alive || !t->floats || t->ready || t->wake_ns >= until ||
 		    ready_on(p, t->cpu) == 0)
 			continue;
+		if (p->sticky > 0 && plant_uniform(p) < p->sticky)
+			continue;
 		start = (unsigned)(draw(p) % p->ncpus);
 		for (unsigned k = 0; k < p->ncpus; k++) {
 			unsigned cpu = (start + k) % p->ncpus;
@@ -360,11 +363,13 @@ static void balance(struct plant *p)
 	if (periodic)
 		p->balance_ns = p->now_ns + BALANCE_NS;
 	for (unsigned cpu = 0; cpu < p->ncpus; cpu++) {
+		bool idle = ready_on(p, cpu) == 0;
+
 		if (!p->cpu[cpu].online)
 			continue;
-		if (ready_on(p, cpu) == 0)
-			pull(p, cpu, 2);
-		else if (periodic)
+		if (idle && p->sticky > 0 && plant_uniform(p) < p->sticky)
+			continue;
+		if (idle || periodic)
 			pull(p, cpu, 2);
 	}
 }
@@ -528,6 +533,11 @@ void plant_online(struct plant *p, unsigned cpu, bool online)
 	for (unsigned id = 0; id < p->ntasks; id++)
 		if (p->task[id].alive)
 			settle(p, id);
+}
+
+void plant_set_sticky(struct plant *p, double sticky)
+{
+	p->sticky = sticky;
 }
 
 void plant_siblings(struct plant *p, unsigned a, unsigned b, double share)

@@ -45,6 +45,9 @@ void plant_online(struct plant *p, unsigned cpu, bool online);
 /* Two pCPUs of one core: while both are busy each gets this share of its speed. */
 void plant_siblings(struct plant *p, unsigned cpu, unsigned other, double share);
 
+/* How often a waking or waiting task stays where it is although another pCPU idles, 0..1. */
+void plant_set_sticky(struct plant *p, double sticky);
+
 void plant_advance(struct plant *p, uint64_t ns);
 
 uint64_t plant_now_ns(const struct plant *p);

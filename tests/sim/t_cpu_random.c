@@ -1,7 +1,7 @@
 /*
- * hosts.c - random simulated hosts under the CPU policy, against the bound.
+ * t_cpu_random.c - random simulated hosts under the CPU policy, against the bound.
  *
- *	hosts [-ov] [-n HOSTS] [-s SEED] [-t INTERVALS]
+ *	t_cpu_random [-ov] [-n HOSTS] [-s SEED] [-t INTERVALS]
  *
  * The default seeds were not used for tuning; tuning used those from 100000 on.
  */
