@@ -230,8 +230,10 @@ struct place {
 	size_t nbins, n;
 	double bound;  /* LB: no placement has a less full fullest bin (relative load) */
 	double level;  /* water level: everybody's load if demand were a liquid */
+	double widest; /* the largest capacity of a bin */
 	double *other; /* per bin: what cannot be moved, light floating vCPUs included */
 	double *load;  /* per bin: of the plan being made */
+	double *block; /* per some bins: how full their least full one is */
 	double *sums, *size; /* per vCPU, for bounds */
 	uint32_t *head;
 	struct place_rank *order, *cand;
@@ -330,6 +332,7 @@ enum mem_reason {
 	MEM_RESTORE,	/* set back above actual: a shrink stalled, or would squeeze */
 	/* no command is set */
 	MEM_CONTENT,	/* it holds what it should */
+	MEM_DUE,	/* it grows at the next decision */
 	MEM_SHORT,	/* it should hold more, but nothing is spare */
 	MEM_SETTLING,	/* the balloon is moving, or the sample is still moved by it */
 	MEM_HELD,	/* a shrink is due, but it grew or stalled too recently */

@@ -16,34 +16,35 @@
 #define MIB       1024.0
 #define SECOND_NS 1000000000LL
 
-#define RESCUE_KIB       (112 * MIB) /* free memory under which a guest is in danger */
-#define REACT_S          1.0         /* a sample is up to this old */
-#define STEP_PART        0.10        /* a shrink takes no more than this of a guest ... */
-#define STEP_RATE        (20 * MIB)  /* ... nor more than this a second, by decision */
-#define URGENT_PART      0.25 /* ... or, in an emergency, of its free memory, each second */
-#define EMERGENCY_KIB    (8 * MIB) /* a smaller lack is noise */
-#define BAND_KIB         (8 * MIB) /* smaller changes blind the samples for nothing */
-#define BAND_PART        0.01
-#define LACK_KIB         (16 * MIB)       /* so much under need or share calls for growth ... */
-#define LACK_PART        0.04             /* ... so that equal guests end within 5 % */
-#define IDLE_KIB         (96 * MIB)       /* clear idleness: so far beyond comfort ... */
-#define IDLE_PART        0.10             /* ... or so much of what it holds */
-#define IDLE_SAMPLES     3                /* in a row */
-#define RISING           (1 * MIB)        /* KiB/s: a guest that grows is refilled earlier */
-#define KEEP_NS          (30 * SECOND_NS) /* a growth is not taken back before this */
-#define KEEP_SHORT_NS    (10 * SECOND_NS) /* ... when others lack */
-#define SQUEEZE_KIB      (48 * MIB) /* an unmet target nearer to demand than this is deadly */
-#define UNMET_KIB        (4 * MIB)  /* a balloon this close to its target has met it */
-#define STALL_NS         (4 * SECOND_NS)
-#define STALL_RATE       (1 * MIB)        /* per second: a slow balloon is not a stuck one */
-#define UNGROWN_NS       (10 * SECOND_NS) /* a growth not taken up in this time is forgotten */
-#define BLOCK_NS         (60 * SECOND_NS) /* after a stall, doubled each time */
-#define HOUR_NS          (3600 * SECOND_NS)
-#define REFUSED_NS       (10 * SECOND_NS) /* after a failed command, doubled each time */
-#define DOUBLINGS        5
-#define BOOT_PART        0.25        /* of maximum: boots most systems ... */
-#define BOOT_KIB         (512 * MIB) /* ... as does this */
-#define LEAST_INTERVAL_S 0.1
+#define RESCUE_KIB    (112 * MIB) /* free memory under which a guest is in danger */
+#define REACT_S       1.0         /* a sample is up to this old */
+#define STEP_PART     0.10        /* a shrink takes no more than this of a guest ... */
+#define STEP_RATE     (20 * MIB)  /* ... nor more than this a second, by decision */
+#define URGENT_PART   0.25        /* ... or, in an emergency, of its free memory, each second */
+#define EMERGENCY_KIB (8 * MIB)   /* a smaller lack is noise */
+#define BAND_KIB      (8 * MIB)   /* smaller changes blind the samples for nothing */
+#define BAND_PART     0.01
+#define LACK_KIB      (16 * MIB)       /* so much under need or share calls for growth ... */
+#define LACK_PART     0.04             /* ... so that equal guests end within 5 % */
+#define IDLE_KIB      (96 * MIB)       /* clear idleness: so far beyond comfort ... */
+#define IDLE_PART     0.10             /* ... or so much of what it holds */
+#define IDLE_SAMPLES  3                /* in a row */
+#define RISING        (1 * MIB)        /* KiB/s: a guest that grows is refilled earlier */
+#define KEEP_NS       (30 * SECOND_NS) /* a growth is not taken back before this */
+#define KEEP_SHORT_NS (10 * SECOND_NS) /* ... when others lack */
+#define SQUEEZE_KIB   (48 * MIB) /* an unmet target nearer to demand than this is deadly */
+#define UNMET_KIB     (4 * MIB)  /* a balloon this close to its target has met it */
+#define STALL_NS      (4 * SECOND_NS)
+#define STALL_RATE    (1 * MIB)        /* per second: a slow balloon is not a stuck one */
+#define UNGROWN_NS    (10 * SECOND_NS) /* a growth not taken up in this time is forgotten */
+#define BLOCK_NS      (60 * SECOND_NS) /* after a stall, doubled each time */
+#define HOUR_NS       (3600 * SECOND_NS)
+#define REFUSED_NS    (10 * SECOND_NS) /* after a failed command, doubled each time */
+#define DOUBLINGS     5
+#define BOOT_PART     0.25        /* of maximum: boots most systems ... */
+#define BOOT_KIB      (512 * MIB) /* ... as does this */
+#define LEAST_S       0.1         /* the shortest interval */
+#define MOST_S        10.0        /* what a longer one lets happen, a rescue sees */
 
 /* What the passes over one tick's guests share. */
 struct tick {
@@ -389,17 +390,19 @@ static void shrink_one(struct tick *t, struct guest *g)
 }
 
 /* A reason for each that has none yet. */
-static void explain(const struct tick *t, struct guest *g)
+static void explain(struct guest *g)
 {
+	bool moving = g->mem.shrinking || (!sampled(g) && g->mem.command_ns != 0);
+	double wanted = (double)g->wanted_kib - lack(g);
+
 	if (!fit(g))
 		return;
-	if ((double)g->target_kib + band(g) < (double)g->wanted_kib)
-		g->reason = sampled(g) ? MEM_SHORT : MEM_SETTLING;
-	else if (g->mem.shrinking || (!sampled(g) && g->mem.command_ns != 0))
+	if ((double)g->share_kib < wanted)
+		g->reason = MEM_SHORT;
+	else if (moving)
 		g->reason = MEM_SETTLING;
 	else
-		g->reason = MEM_CONTENT;
-	(void)t;
+		g->reason = (double)g->target_kib < wanted ? MEM_DUE : MEM_CONTENT;
 }
 
 static void sum_up(const struct tick *t)
@@ -414,8 +417,8 @@ static void sum_up(const struct tick *t)
 		r->free_kib += g->free_kib;
 		r->grows += g->command_kib > g->target_kib;
 		r->shrinks += g->command_kib != 0 && g->command_kib < g->target_kib;
-		if (g->reason == MEM_SHORT)
-			r->shortfall_kib += g->wanted_kib - ledger_held(g);
+		if (g->share_kib < g->wanted_kib && g->reason != MEM_FOREIGN)
+			r->shortfall_kib += g->wanted_kib - g->share_kib;
 	}
 }
 
@@ -433,7 +436,7 @@ static void act(struct tick *t)
 	if (t->decide && t->r->state < HOST_HARD)
 		grant(t, wants_growth, t->funds_kib, MEM_GROW);
 	for (size_t i = 0; i < t->n; i++)
-		explain(t, &t->g[i]);
+		explain(&t->g[i]);
 }
 
 void mem_decide(struct mem_state *state, const struct mem_conf *conf,
@@ -445,14 +448,14 @@ void mem_decide(struct mem_state *state, const struct mem_conf *conf,
 			  .n = n,
 			  .now_ns = now_ns,
 			  .decide = decide,
-			  .interval_s = fmax(conf->interval_s, LEAST_INTERVAL_S),
+			  .interval_s = fmin(fmax(conf->interval_s, LEAST_S), MOST_S),
 			  .r = report };
 
 	memset(report, 0, sizeof(*report));
 	if (decide || state->decided_ns == 0)
 		state->decided_ns = now_ns;
-	t.next_s = t.interval_s - (double)(now_ns - state->decided_ns) / SECOND_NS;
-	t.next_s = fmax(0, t.next_s);
+	t.next_s = conf->interval_s - (double)(now_ns - state->decided_ns) / SECOND_NS;
+	t.next_s = fmin(fmax(0, t.next_s), t.interval_s);
 	for (size_t i = 0; i < n; i++)
 		observe(&t, &g[i]);
 	ledger_sum(conf, host, g, n, report);
@@ -495,7 +498,7 @@ void mem_applied(struct guest *g, int64_t now_ns)
 
 	if (m->stalled)
 		count_stall(m, now_ns);
-	if (g->command_kib > g->target_kib && !m->shrinking)
+	if (g->command_kib > g->target_kib && g->command_kib > g->actual_kib)
 		m->grown_ns = now_ns;
 	m->shrinking = g->command_kib < g->actual_kib;
 	if (m->shrinking) {
@@ -525,17 +528,29 @@ void mem_refused(struct guest *g, int64_t now_ns)
 const char *mem_reason_name(enum mem_reason reason)
 {
 	static const char *const name[MEM_REASONS] = {
-		[MEM_NONE] = "none",           [MEM_RESCUE] = "rescue",
-		[MEM_BOOT] = "boot",           [MEM_GROW] = "grow",
-		[MEM_IDLE] = "idle",           [MEM_DONATE] = "donate",
-		[MEM_EMERGENCY] = "emergency", [MEM_RESTORE] = "restore",
-		[MEM_CONTENT] = "content",     [MEM_SHORT] = "short",
-		[MEM_SETTLING] = "settling",   [MEM_HELD] = "held",
-		[MEM_SWAPPING] = "swapping",   [MEM_STUBBORN] = "stubborn",
-		[MEM_LOCKED] = "locked",       [MEM_NO_DRIVER] = "no-driver",
-		[MEM_STALE] = "stale",         [MEM_BOOTING] = "booting",
-		[MEM_PAUSED] = "paused",       [MEM_BUSY] = "busy",
-		[MEM_FOREIGN] = "foreign",     [MEM_HOST_UNKNOWN] = "host-unknown",
+		[MEM_NONE] = "none",
+		[MEM_RESCUE] = "rescue",
+		[MEM_BOOT] = "boot",
+		[MEM_GROW] = "grow",
+		[MEM_IDLE] = "idle",
+		[MEM_DONATE] = "donate",
+		[MEM_EMERGENCY] = "emergency",
+		[MEM_RESTORE] = "restore",
+		[MEM_CONTENT] = "content",
+		[MEM_DUE] = "due",
+		[MEM_SHORT] = "short",
+		[MEM_SETTLING] = "settling",
+		[MEM_HELD] = "held",
+		[MEM_SWAPPING] = "swapping",
+		[MEM_STUBBORN] = "stubborn",
+		[MEM_LOCKED] = "locked",
+		[MEM_NO_DRIVER] = "no-driver",
+		[MEM_STALE] = "stale",
+		[MEM_BOOTING] = "booting",
+		[MEM_PAUSED] = "paused",
+		[MEM_BUSY] = "busy",
+		[MEM_FOREIGN] = "foreign",
+		[MEM_HOST_UNKNOWN] = "host-unknown",
 	};
 
 	return name[reason] != NULL ? name[reason] : "?";
