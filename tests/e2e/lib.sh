@@ -60,3 +60,50 @@ nobody_died() {
 	dead=$($lab dead 2>&1)
 	ok $? "no guest died or killed a process" "$dead"
 }
+
+# ---- memory: four guests vmbal-lab-1..4 on a lab host of $budget MiB ----
+
+guest() { echo "vmbal-lab-$1"; }
+actual() { last 4 "$(guest "$1")"; }
+
+# wait_settled SECONDS: until no guest's size has moved for that long; 300 s at most.
+wait_settled() {
+	local _
+	for _ in $(seq 300); do
+		sleep 1
+		[ "$(balloon_changes $(($(now) - $1)) "$(now)")" -gt 0 ] || return 0
+	done
+	return 1
+}
+
+# safe NAME FROM: from then on no guest was short and the host kept its reserve.
+safe() {
+	local g
+	for g in 1 2 3 4; do
+		within "$1: least usable in guest $g, MiB" "$(least 5 "$2" "$(now)" "$(guest $g)")" 100 2048
+	done
+	within "$1: host memory left, MiB" $((budget - $(most_rss "$2" "$(now)"))) 200 "$budget"
+	nobody_died
+}
+
+free_all() {
+	$lab load all mem 0@200 >/dev/null
+}
+
+run_case() { # VMBAL-ARGUMENTS...
+	start_vmbal -m "$budget" "$@"
+	sleep 10
+	began=$(now)
+}
+
+end_case() { # NAME: to be quiet once all is settled
+	local calm
+	wait_settled 25
+	ok $? "$1: settles" "$(show_log)"
+	calm=$(now)
+	sleep 15
+	within "$1: balloon changes once settled" "$(balloon_changes "$calm" "$(now)")" 0 0
+	stop_vmbal
+	holds "$1: ended by SIGTERM with 0" "" test "$stopped" -eq 0
+	[ "$(balloon_changes "$calm" "$(now)")" -eq 0 ] || show_log
+}
