@@ -238,7 +238,7 @@ struct place {
 	uint32_t *head;
 	struct place_rank *order, *cand;
 	struct place_item *item;
-	const struct cpuset **set;
+	const struct cpuset **set, *widest_set;
 	size_t nsets;
 };
 

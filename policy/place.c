@@ -14,50 +14,56 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TINY    1e-9  /* CPUs: rounding of sums */
-#define STEPS   64    /* refining steps at most, plus two per bin */
-#define REACH   6     /* fullest and emptiest bins a refining step looks at */
-#define PAY     0.2   /* a step's fall of the sum of squares, per squared demand moved */
-#define CLEARLY 0.01  /* of the bound: a fullest bin is lower if by this much */
-#define NEARLY  0.5   /* points: spreads closer than this are alike */
-#define POINTS  100.0 /* per CPU */
+#define TINY      1e-9  /* CPUs: rounding of sums */
+#define STEPS     64    /* refining steps at most, plus two per bin */
+#define REACH     12    /* fullest and emptiest bins that a refining step looks at */
+#define REACH_BIG 3     /* the same on a big host */
+#define SETS      16    /* allowed sets whose emptiest bins it looks at */
+#define PAY       0.2   /* a step's fall of the sum of squares, per squared demand moved */
+#define CLEARLY   0.01  /* of the bound: a fullest bin is lower if by this much */
+#define NEARLY    0.5   /* points: spreads closer than this are alike */
+#define POINTS    100.0 /* per CPU */
 
 /* Levels to plan to, of the target: the lower, the more goes and the better the rest packs. */
 static const double level[] = { 1.0, 0.97, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1 };
-#define CHEAP 2048 /* vCPUs: a plan for so many takes about a millisecond */
+#define CHEAP 512 /* vCPUs: for more, the first level that will do will do */
+#define BLOCK 16  /* bins whose least full one is known, so that a search can skip them */
 
 #define NOBODY UINT32_MAX
 
 /* ---- the problem ------------------------------------------------------------------- */
 
-static void *lay(char **work, size_t size)
+static void *lay(char *work, size_t *used, size_t size)
 {
-	char *p = *work;
+	void *p = work ? work + *used : NULL;
 
-	*work = p + (size + sizeof(double) - 1) / sizeof(double) * sizeof(double);
+	*used += (size + sizeof(double) - 1) / sizeof(double) * sizeof(double);
 	return p;
 }
 
-static void lay_out(struct place *pl, char *work)
+/* Gives every array its part of work; without work, just adds up the bytes. */
+static size_t lay_out(struct place *pl, char *work)
 {
-	pl->other = lay(&work, pl->nbins * sizeof(*pl->other));
-	pl->load = lay(&work, pl->nbins * sizeof(*pl->load));
-	pl->sums = lay(&work, (pl->n + 1) * sizeof(*pl->sums));
-	pl->size = lay(&work, pl->n * sizeof(*pl->size));
-	pl->item = lay(&work, pl->n * sizeof(*pl->item));
-	pl->set = lay(&work, (pl->n + 1) * sizeof(*pl->set));
-	pl->order = lay(&work, pl->n * sizeof(*pl->order));
-	pl->head = lay(&work, pl->nbins * sizeof(*pl->head));
-	pl->cand = lay(&work, pl->nbins * sizeof(*pl->cand));
+	size_t used = 0, n = pl->n, m = pl->nbins;
+
+	pl->other = lay(work, &used, m * sizeof(*pl->other));
+	pl->load = lay(work, &used, m * sizeof(*pl->load));
+	pl->head = lay(work, &used, m * sizeof(*pl->head));
+	pl->block = lay(work, &used, (m / BLOCK + 1) * sizeof(*pl->block));
+	pl->cand = lay(work, &used, m * sizeof(*pl->cand));
+	pl->sums = lay(work, &used, (n + 1) * sizeof(*pl->sums));
+	pl->size = lay(work, &used, n * sizeof(*pl->size));
+	pl->item = lay(work, &used, n * sizeof(*pl->item));
+	pl->set = lay(work, &used, (n + 1) * sizeof(*pl->set));
+	pl->order = lay(work, &used, n * sizeof(*pl->order));
+	return used;
 }
 
 size_t place_work_size(size_t n, size_t nbins)
 {
-	size_t per_bin = 2 * sizeof(double) + 2 * sizeof(uint32_t);
-	size_t per_vcpu = 2 * sizeof(double) + sizeof(struct place_item) + sizeof(void *) +
-			  sizeof(struct place_rank);
+	struct place pl = { .n = n, .nbins = nbins };
 
-	return n * per_vcpu + nbins * per_bin + 16 * sizeof(double);
+	return lay_out(&pl, NULL);
 }
 
 static uint32_t set_of(struct place *pl, const struct cpuset *allowed)
@@ -103,6 +109,23 @@ static void spread_floats(struct place *pl)
 			pl->bin[b].other + (room > 0 ? sum * pl->bin[b].capacity / room : 0);
 }
 
+/* Of the allowed sets, the one with the most bins. */
+static void find_widest_set(struct place *pl)
+{
+	size_t most = 0;
+
+	for (size_t s = 0; s < pl->nsets; s++) {
+		size_t bins = 0;
+
+		for (size_t b = 0; b < pl->nbins; b++)
+			bins += place_usable(pl, pl->set[s], b);
+		if (bins > most) {
+			most = bins;
+			pl->widest_set = pl->set[s];
+		}
+	}
+}
+
 void place_begin(struct place *pl, const struct bin *bin, size_t nbins, const struct vcpu *vcpu,
 		 size_t n, void *work)
 {
@@ -117,6 +140,9 @@ void place_begin(struct place *pl, const struct bin *bin, size_t nbins, const st
 	}
 	qsort(pl->order, n, sizeof(*pl->order), place_by_load);
 	spread_floats(pl);
+	for (size_t b = 0; b < nbins; b++)
+		pl->widest = fmax(pl->widest, bin[b].capacity);
+	find_widest_set(pl);
 	bound_find(pl);
 }
 
@@ -165,7 +191,8 @@ static double full(const struct place *pl, size_t b)
 	return pl->bin[b].capacity > 0 ? pl->load[b] / pl->bin[b].capacity : 0;
 }
 
-static struct place_score score(const struct place *pl)
+/* What a placement leaves. */
+static struct place_score quality(const struct place *pl)
 {
 	struct place_score s = { 0 };
 	size_t m = 0;
@@ -183,6 +210,14 @@ static struct place_score score(const struct place *pl)
 		s.spread += off * off;
 	}
 	s.spread = m > 0 ? POINTS * sqrt(s.spread / (double)m) : 0;
+	return s;
+}
+
+/* And what it costs. */
+static struct place_score score(const struct place *pl)
+{
+	struct place_score s = quality(pl);
+
 	for (size_t i = 0; i < pl->n; i++) {
 		if (pl->item[i].at == pl->item[i].home)
 			continue;
@@ -201,32 +236,60 @@ struct place_score place_now(struct place *pl)
 
 /* ---- evict and place ---------------------------------------------------------------- */
 
-/* Of bin b, down to target: the largest, but for the last the smallest that still suffices. */
-static void evict_bin(struct place *pl, size_t b, double target)
+/*
+ * Of bin b, the largest, until it is down to most.  Returns the last that went.  picky: only
+ * those that may go anywhere, because others would compete for what their fences leave.
+ */
+static uint32_t evict_largest(struct place *pl, size_t b, double most, bool picky)
 {
-	double most = target * pl->bin[b].capacity + TINY;
-	uint32_t i = pl->head[b], last = NOBODY, least;
+	uint32_t i = pl->head[b], last = NOBODY;
 
 	while (i != NOBODY && pl->load[b] > most) {
 		uint32_t next = pl->item[i].next;
 
-		if (!pl->item[i].fixed) {
+		if (!pl->item[i].fixed && !(picky && pl->item[i].allowed != pl->widest_set)) {
 			take(pl, i);
 			last = i;
 		}
 		i = next;
 	}
+	return last;
+}
+
+/* Bin b down to target; for the last that went, the smallest that still suffices. */
+static void evict_bin(struct place *pl, size_t b, double target, bool picky)
+{
+	double most = target * pl->bin[b].capacity + TINY;
+	uint32_t last = NOBODY, least;
+
+	if (picky)
+		last = evict_largest(pl, b, most, true);
+	if (pl->load[b] > most)
+		last = evict_largest(pl, b, most, false);
 	if (last == NOBODY || pl->load[b] > most)
 		return;
 	least = last;
-	for (i = pl->head[b]; i != NOBODY; i = pl->item[i].next)
+	for (uint32_t i = pl->head[b]; i != NOBODY; i = pl->item[i].next)
 		if (!pl->item[i].fixed && pl->item[i].d < pl->item[least].d &&
+		    pl->item[i].allowed == pl->item[last].allowed &&
 		    pl->load[b] + pl->item[last].d - pl->item[i].d <= most)
 			least = i;
 	if (least != last) {
 		take(pl, least);
 		put(pl, last, (int)b);
 	}
+}
+
+/* The least full bin of a block: a lower bound for those of it that a vCPU may use. */
+static void see_block(struct place *pl, size_t block)
+{
+	size_t end = fmin((block + 1) * BLOCK, pl->nbins);
+	double least = DBL_MAX;
+
+	for (size_t b = block * BLOCK; b < end; b++)
+		if (pl->bin[b].capacity > 0)
+			least = fmin(least, full(pl, b));
+	pl->block[block] = least;
 }
 
 /* The allowed bin that is least full with i in it; home if that is no worse. */
@@ -239,19 +302,28 @@ static int choose(const struct place *pl, uint32_t i)
 	for (size_t b = 0; b < pl->nbins; b++) {
 		double x;
 
+		if (b % BLOCK == 0 && pl->block[b / BLOCK] + it->d / pl->widest >= best) {
+			b += BLOCK - 1;
+			continue;
+		}
 		if (!place_usable(pl, it->allowed, b))
 			continue;
 		x = (pl->load[b] + it->d) / pl->bin[b].capacity;
-		if (x < best - TINY || (x < best + TINY && (int)b == it->home)) {
+		if (x < best - TINY) {
 			best = x;
 			at = (int)b;
 		}
 	}
+	if (it->home >= 0 && place_usable(pl, it->allowed, (size_t)it->home) &&
+	    (pl->load[it->home] + it->d) / pl->bin[it->home].capacity < best + TINY)
+		return it->home;
 	return at;
 }
 
 static void settle(struct place *pl)
 {
+	for (size_t k = 0; k * BLOCK < pl->nbins; k++)
+		see_block(pl, k);
 	for (size_t k = 0; k < pl->n; k++) {
 		uint32_t i = pl->order[k].i;
 		int b;
@@ -259,8 +331,10 @@ static void settle(struct place *pl)
 		if (pl->item[i].at != BIN_ASTRAY)
 			continue;
 		b = choose(pl, i);
-		if (b >= 0)
-			put(pl, i, b);
+		if (b < 0)
+			continue;
+		put(pl, i, b);
+		see_block(pl, (size_t)b / BLOCK);
 	}
 }
 
@@ -329,34 +403,60 @@ static void consider_pair(const struct place *pl, enum aim goal, size_t p, size_
 	}
 }
 
-/* Bins by how full they are, fullest first; those without a vCPU only to receive. */
-static size_t rank_bins(struct place *pl)
+/*
+ * Up to REACH bins of set: the fullest that hold a vCPU (side 1) or the emptiest (side -1).
+ * Returns how many.
+ */
+static size_t pick(const struct place *pl, const struct cpuset *set, int side, size_t *bin)
 {
-	size_t m = 0;
+	size_t k = 0, reach = pl->n > CHEAP ? REACH_BIG : REACH;
 
-	for (size_t b = 0; b < pl->nbins; b++)
-		if (pl->bin[b].capacity > 0)
-			pl->cand[m++] = (struct place_rank){ full(pl, b), (uint32_t)b };
-	qsort(pl->cand, m, sizeof(*pl->cand), place_by_load);
-	return m;
+	for (size_t b = 0; b < pl->nbins; b++) {
+		size_t i;
+
+		if (!place_usable(pl, set, b) || (side > 0 && pl->head[b] == NOBODY))
+			continue;
+		if (k == reach && side * full(pl, b) <= side * full(pl, bin[k - 1]))
+			continue;
+		k += k < reach;
+		for (i = k - 1; i > 0 && side * full(pl, b) > side * full(pl, bin[i - 1]); i--)
+			bin[i] = bin[i - 1];
+		bin[i] = b;
+	}
+	return k;
+}
+
+static bool holds(const struct place *pl, size_t b, const struct cpuset *set)
+{
+	uint32_t i = pl->head[b];
+
+	while (i != NOBODY && pl->item[i].allowed != set)
+		i = pl->item[i].next;
+	return i != NOBODY;
+}
+
+/* What bin p could give to the emptiest bins that anything in it may use. */
+static void consider_bin(const struct place *pl, enum aim goal, size_t p, struct step *best)
+{
+	size_t to[REACH], k;
+
+	for (size_t s = 0; s < pl->nsets && s < SETS; s++) {
+		if (!holds(pl, p, pl->set[s]))
+			continue;
+		k = pick(pl, pl->set[s], -1, to);
+		while (k-- > 0)
+			if (to[k] != p)
+				consider_pair(pl, goal, p, to[k], best);
+	}
 }
 
 static struct step best_step(struct place *pl, enum aim goal)
 {
 	struct step best = { .i = NOBODY };
-	size_t m = rank_bins(pl), from = 0, seen = 0;
-	size_t reach = goal == LOWER_FULLEST ? 1 : REACH;
-	size_t last = m > REACH * REACH ? m - REACH : 0;
+	size_t from[REACH], k = pick(pl, NULL, 1, from);
 
-	for (; from < m && seen < reach; from++) {
-		size_t p = pl->cand[from].i;
-
-		if (pl->head[p] == NOBODY)
-			continue;
-		seen++;
-		for (size_t to = m; to-- > (last > from ? last : from + 1);)
-			consider_pair(pl, goal, p, pl->cand[to].i, &best);
-	}
+	for (size_t i = 0; i < (goal == LOWER_FULLEST ? k > 0 : k); i++)
+		consider_bin(pl, goal, from[i], &best);
 	return best;
 }
 
@@ -375,7 +475,7 @@ static void make_step(struct place *pl, const struct step *s)
 static void refine(struct place *pl, double target, double stop_points)
 {
 	for (size_t k = 0; k < STEPS + 2 * pl->nbins; k++) {
-		struct place_score s = score(pl);
+		struct place_score s = quality(pl);
 		struct step step = { .i = NOBODY };
 
 		if (s.fullest > target + TINY)
@@ -389,6 +489,11 @@ static void refine(struct place *pl, double target, double stop_points)
 }
 
 /* ---- the plan ----------------------------------------------------------------------- */
+
+static double off2(const struct place *pl, double x)
+{
+	return (x - pl->level) * (x - pl->level);
+}
 
 /* Send home what need not have moved, smallest first: it stays within target and spread. */
 static void undo(struct place *pl, double target, double stop_points)
@@ -407,9 +512,8 @@ static void undo(struct place *pl, double target, double stop_points)
 			continue;
 		x = (pl->load[it->home] + it->d) / pl->bin[it->home].capacity;
 		y = (pl->load[it->at] - it->d) / pl->bin[it->at].capacity;
-		after = sum + pow(x - pl->level, 2) -
-			pow(full(pl, (size_t)it->home) - pl->level, 2) + pow(y - pl->level, 2) -
-			pow(full(pl, (size_t)it->at) - pl->level, 2);
+		after = sum + off2(pl, x) - off2(pl, full(pl, (size_t)it->home)) + off2(pl, y) -
+			off2(pl, full(pl, (size_t)it->at));
 		if (x > top || after > most * most * (double)pl->nbins)
 			continue;
 		take(pl, i);
@@ -419,11 +523,12 @@ static void undo(struct place *pl, double target, double stop_points)
 }
 
 /* A plan to one level, left in hand. */
-static struct place_score plan_to(struct place *pl, double target, double stop_points)
+static struct place_score plan_to(struct place *pl, double target, double stop_points,
+				  bool picky)
 {
 	go_home(pl);
 	for (size_t b = 0; b < pl->nbins; b++)
-		evict_bin(pl, b, target);
+		evict_bin(pl, b, target, picky);
 	settle(pl);
 	refine(pl, target, stop_points);
 	undo(pl, target, stop_points);
@@ -494,15 +599,18 @@ struct place_score place_plan(struct place *pl, double aim, double stop_points,
 	double target = aim * pl->bound;
 	struct place_score now = place_now(pl), best = now;
 	bool stay = may_stay(pl), any = stay;
-	size_t levels = pl->n <= CHEAP ? sizeof(level) / sizeof(*level) : 2;
+	size_t levels = sizeof(level) / sizeof(*level) * (pl->nsets > 1 ? 2 : 1);
 
 	keep(pl, at);
 	if (max_moves < pl->n)
 		levels = 1;
 	for (size_t k = 0; k < levels; k++) {
-		struct place_score s = max_moves < pl->n
-					       ? plan_few(pl, target, stop_points, max_moves)
-					       : plan_to(pl, level[k] * target, stop_points);
+		bool picky = pl->nsets > 1 && k % 2 == 1;
+		struct place_score s =
+			max_moves < pl->n
+				? plan_few(pl, target, stop_points, max_moves)
+				: plan_to(pl, level[pl->nsets > 1 ? k / 2 : k] * target,
+					  stop_points, picky);
 
 		if (stay && !no_worse(s, now))
 			continue;
@@ -511,6 +619,9 @@ struct place_score place_plan(struct place *pl, double aim, double stop_points,
 			keep(pl, at);
 			any = true;
 		}
+		if (pl->n > CHEAP && best.fullest <= target + TINY &&
+		    best.spread <= stop_points)
+			break;
 	}
 	return best;
 }
