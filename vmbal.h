@@ -392,7 +392,6 @@ struct mem_history {
 	int64_t blocked_ns;	/* no shrink before this */
 	int64_t refused_ns;	/* no command before this */
 	unsigned refusals;	/* in a row */
-	unsigned idle;		/* samples in a row with clearly idle memory */
 	uint64_t before_kib;	/* what it needed before it restarted */
 };
 

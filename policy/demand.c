@@ -30,7 +30,6 @@
 #define MEAN_KEEP    0.98  /* of the means that samples are compared with: 50 intervals */
 #define SLOPE_KEEP   0.998 /* of what was learned of the slope: work seldom changes its kind */
 #define SLOPE_PRIOR  0.02  /* sum of squares that the assumption before any sample is worth */
-#define SLOPE_OWN    0.75  /* of wait: how far a vCPU's own ups and downs change its wait */
 #define SLOPE_OPEN   0.1   /* slope of log run over log (1 - wait): surely open below */
 #define SLOPE_CLOSED 0.4   /* surely closed above */
 #define AWAKE        0.95  /* of the time: always runnable, open and closed look alike */
@@ -53,12 +52,12 @@ static double limit(const struct vcpu *v)
  * How much of its waiting a vCPU's work is late by: 1 closed, 0 open, as learned; guess where
  * nothing is.  Closed work runs less when it waits more: log run = log demand + closed *
  * log (1 - wait).  The slope is that of a regression, corrected for demand's own ups and
- * downs u, which raise wait as well: cov(u, log (1 - wait)) = -own * var(u).
+ * downs u, which raise wait as well: cov(u, log (1 - wait)) = -own * var(u), with own = wait.
  */
 static double closed(const struct demand *d, double guess)
 {
 	double prior = SLOPE_OPEN + guess * (SLOPE_CLOSED - SLOPE_OPEN);
-	double own = SLOPE_OWN * (1 - exp(d->log_wait));
+	double own = 1 - exp(d->log_wait);
 	double over = d->sum_rw + own * d->sum_rr, under = d->sum_ww + 2 * own * d->sum_rw;
 	double slope = (over + SLOPE_PRIOR * prior) / (fmax(0, under) + SLOPE_PRIOR);
 

@@ -46,10 +46,10 @@ uint64_t ledger_held(const struct guest *g)
 	return g->actual_kib > g->target_kib ? g->actual_kib : g->target_kib;
 }
 
-/* What g holds if its balloon is of no use. */
+/* Its balloon is of no use: it may touch all its memory. */
 static bool all_its(const struct guest *g)
 {
-	return !g->mem.has_driver || g->locked || g->mem.keeps || ledger_booting(g);
+	return g->locked || g->mem.keeps || ledger_booting(g);
 }
 
 static uint64_t claim(const struct guest *g)

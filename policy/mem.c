@@ -28,12 +28,10 @@
 #define LACK_PART     0.04             /* ... so that equal guests end within 5 % */
 #define IDLE_KIB      (96 * MIB)       /* clear idleness: so far beyond comfort ... */
 #define IDLE_PART     0.10             /* ... or so much of what it holds */
-#define IDLE_SAMPLES  3                /* in a row */
 #define RISING        (1 * MIB)        /* KiB/s: a guest that grows is refilled earlier */
 #define KEEP_NS       (30 * SECOND_NS) /* a growth is not taken back before this */
 #define KEEP_SHORT_NS (10 * SECOND_NS) /* ... when others lack */
-#define SQUEEZE_KIB   (48 * MIB) /* an unmet target nearer to demand than this is deadly */
-#define UNMET_KIB     (4 * MIB)  /* a balloon this close to its target has met it */
+#define UNMET_KIB     (4 * MIB)        /* a balloon this close to its target has met it */
 #define STALL_NS      (4 * SECOND_NS)
 #define STALL_RATE    (1 * MIB)        /* per second: a slow balloon is not a stuck one */
 #define UNGROWN_NS    (10 * SECOND_NS) /* a growth not taken up in this time is forgotten */
@@ -122,18 +120,6 @@ static void bound(struct guest *g)
 		g->actual_kib = g->max_kib;
 }
 
-static void note_idle(struct guest *g, int64_t now_ns)
-{
-	double margin = fmax(need_scaled(g, IDLE_KIB), IDLE_PART * held(g));
-
-	if (g->need.sample_ns != now_ns)
-		return;
-	if (held(g) > (double)g->comfort_kib + margin)
-		g->mem.idle += g->mem.idle < IDLE_SAMPLES;
-	else
-		g->mem.idle = 0;
-}
-
 static void note_progress(struct guest *g, int64_t now_ns)
 {
 	struct mem_history *m = &g->mem;
@@ -159,7 +145,6 @@ static void note_restart(struct guest *g, int64_t now_ns)
 	g->mem.before_kib = g->wanted_kib;
 	g->mem.shrinking = g->mem.stalled = false;
 	g->mem.from_kib = 0;
-	g->mem.idle = 0;
 }
 
 static void observe(const struct tick *t, struct guest *g)
@@ -171,7 +156,6 @@ static void observe(const struct tick *t, struct guest *g)
 	note_progress(g, t->now_ns);
 	ledger_observe(g, t->now_ns);
 	need_levels(g, t->interval_s, t->now_ns);
-	note_idle(g, t->now_ns);
 	g->reason = unfit(g, t->now_ns);
 }
 
@@ -195,21 +179,18 @@ static void give_back(struct guest *g)
 }
 
 /*
- * Takes back a target that was not met: a shrink that stalled or that demand has caught up
- * with, a balloon that let go by itself or was moved by somebody else, a growth that no
- * driver takes up.
+ * Takes back a target that was not met: a shrink that stalled, a balloon that let go by
+ * itself or was moved by somebody else, a growth that no driver takes up.  A shrink that
+ * demand has caught up with is the rescue's business.
  */
 static void mend(struct guest *g, int64_t now_ns)
 {
 	double target = (double)g->target_kib, actual = (double)g->actual_kib;
-	bool unmet = actual > target + UNMET_KIB;
-	bool ungrown = target > actual + UNMET_KIB;
-	bool still = now_ns - g->need.moved_ns >= STALL_NS;
+	int64_t still_ns = now_ns - g->need.moved_ns;
+	bool let_go = !g->mem.shrinking && actual > target + UNMET_KIB && still_ns >= STALL_NS;
+	bool ungrown = target > actual + UNMET_KIB && still_ns >= UNGROWN_NS;
 
-	if (unmet && (g->mem.stalled || target < (double)g->demand_kib + SQUEEZE_KIB ||
-		      (!g->mem.shrinking && still)))
-		command(g, actual, MEM_RESTORE);
-	else if (ungrown && now_ns - g->need.moved_ns >= UNGROWN_NS)
+	if (g->mem.stalled || let_go || ungrown)
 		command(g, actual, MEM_RESTORE);
 }
 
@@ -373,20 +354,28 @@ static void shrink(struct tick *t, struct guest *g, double goal, double step, bo
 		command(g, to, reason);
 }
 
+/* What it would be left with for idleness' sake; all it holds, unless that is clear. */
+static double without_idle(const struct tick *t, const struct guest *g)
+{
+	double comfort = (double)g->comfort_kib;
+	double margin = fmax(need_scaled(g, IDLE_KIB), IDLE_PART * held(g));
+
+	if (t->conf->surplus)
+		comfort = fmax(comfort, (double)g->share_kib);
+	return held(g) > comfort + margin ? comfort : held(g);
+}
+
 static void shrink_one(struct tick *t, struct guest *g)
 {
-	double share = (double)g->share_kib;
-	double idle =
-		t->conf->surplus ? fmax((double)g->comfort_kib, share) : (double)g->comfort_kib;
 	double urgent = URGENT_PART * (double)g->free_kib;
 	double step = fmin(STEP_PART * (double)g->actual_kib, STEP_RATE * t->interval_s);
 
 	if (fit(g) && t->emergency)
-		shrink(t, g, share, urgent, true, MEM_EMERGENCY);
+		shrink(t, g, (double)g->share_kib, urgent, true, MEM_EMERGENCY);
 	if (fit(g) && t->lacking)
-		shrink(t, g, share, step, t->decide, MEM_DONATE);
-	if (fit(g) && g->mem.idle >= IDLE_SAMPLES)
-		shrink(t, g, idle, step, t->decide, MEM_IDLE);
+		shrink(t, g, (double)g->share_kib, step, t->decide, MEM_DONATE);
+	if (fit(g))
+		shrink(t, g, without_idle(t, g), step, t->decide, MEM_IDLE);
 }
 
 /* A reason for each that has none yet. */
@@ -433,7 +422,7 @@ static void act(struct tick *t)
 	grant(t, wants_rescue, t->funds_kib + deep, MEM_RESCUE);
 	for (size_t i = 0; i < t->n; i++)
 		shrink_one(t, &t->g[i]);
-	if (t->decide && t->r->state < HOST_HARD)
+	if (t->decide)
 		grant(t, wants_growth, t->funds_kib, MEM_GROW);
 	for (size_t i = 0; i < t->n; i++)
 		explain(&t->g[i]);
@@ -507,7 +496,6 @@ void mem_applied(struct guest *g, int64_t now_ns)
 		m->from_rss_kib = g->rss_kib;
 	}
 	m->stalled = false;
-	m->idle = 0;
 	m->command_ns = g->need.moved_ns = now_ns;
 	m->refusals = 0;
 	g->target_kib = g->command_kib;

@@ -51,21 +51,18 @@ static double clamp(double value, double low, double high)
 	return fmin(fmax(value, low), high);
 }
 
-/* What the guest says it could use without swapping, never more than it can have. */
+/* What the guest says it could use without swapping: any figure at all. */
 static bool usable_of(const struct guest *g, double *usable_kib)
 {
-	double most = (double)g->max_kib, sum;
-
 	if (g->usable_kib != KIB_UNKNOWN) {
-		*usable_kib = fmin((double)g->usable_kib, most);
+		*usable_kib = (double)g->usable_kib;
 		return true;
 	}
 	if (g->unused_kib == KIB_UNKNOWN)
 		return false;
-	sum = (double)g->unused_kib;
+	*usable_kib = (double)g->unused_kib;
 	if (g->caches_kib != KIB_UNKNOWN)
-		sum += (double)g->caches_kib;
-	*usable_kib = fmin(sum, most);
+		*usable_kib += (double)g->caches_kib;
 	return true;
 }
 

@@ -109,7 +109,7 @@ static void spread_floats(struct place *pl)
 			pl->bin[b].other + (room > 0 ? sum * pl->bin[b].capacity / room : 0);
 }
 
-/* Of the allowed sets, the one with the most bins. */
+/* Of the allowed sets, the one with the most bins; of several, the first by its bits. */
 static void find_widest_set(struct place *pl)
 {
 	size_t most = 0;
@@ -119,7 +119,8 @@ static void find_widest_set(struct place *pl)
 
 		for (size_t b = 0; b < pl->nbins; b++)
 			bins += place_usable(pl, pl->set[s], b);
-		if (bins > most) {
+		if (bins > most || (bins == most && memcmp(pl->set[s], pl->widest_set,
+							   sizeof(struct cpuset)) < 0)) {
 			most = bins;
 			pl->widest_set = pl->set[s];
 		}
@@ -344,7 +345,8 @@ static void settle(struct place *pl)
 struct step {
 	uint32_t i, j;
 	int q;
-	double merit;
+	double merit; /* what it is worth per pin */
+	double even;  /* of equal ones: what it evens out */
 };
 
 enum aim { LOWER_FULLEST, LOWER_SPREAD };
@@ -368,6 +370,16 @@ static double gain(const struct place *pl, enum aim goal, size_t p, size_t q, do
 	return a * a + b * b - x * x - y * y;
 }
 
+/* Equal merit is common (the other bin does not show in it), and must not be decided by order. */
+static bool beats(const struct step *a, const struct step *b)
+{
+	if (fabs(a->merit - b->merit) > TINY)
+		return a->merit > b->merit;
+	if (fabs(a->even - b->even) > TINY)
+		return a->even > b->even;
+	return a->q != b->q ? a->q < b->q : a->i < b->i;
+}
+
 static void consider(const struct place *pl, enum aim goal, uint32_t i, uint32_t j, size_t q,
 		     struct step *best)
 {
@@ -376,16 +388,20 @@ static void consider(const struct place *pl, enum aim goal, uint32_t i, uint32_t
 	double net = it->d - (back ? back->d : 0), worth, cost;
 	int more = pins(it, (int)q) + (back ? pins(back, (int)p) : 0);
 
-	worth = gain(pl, goal, p, q, (pl->load[p] - net) / pl->bin[p].capacity,
-		     (pl->load[q] + net) / pl->bin[q].capacity);
+	double x = (pl->load[p] - net) / pl->bin[p].capacity;
+	double y = (pl->load[q] + net) / pl->bin[q].capacity;
+	struct step step = { .i = i, .j = j, .q = (int)q };
+
+	worth = gain(pl, goal, p, q, x, y);
 	if (worth <= TINY)
 		return;
 	cost = it->d * it->d + (back ? back->d * back->d : 0);
 	if (goal == LOWER_SPREAD && more > 0 && worth < PAY * cost)
 		return;
-	worth /= more > 0 ? more : CLEARLY;
-	if (worth > best->merit + TINY)
-		*best = (struct step){ .i = i, .j = j, .q = (int)q, .merit = worth };
+	step.merit = worth / (more > 0 ? more : CLEARLY);
+	step.even = gain(pl, LOWER_SPREAD, p, q, x, y);
+	if (beats(&step, best))
+		*best = step;
 }
 
 /* All moves and swaps between bins p and q. */
@@ -452,7 +468,7 @@ static void consider_bin(const struct place *pl, enum aim goal, size_t p, struct
 
 static struct step best_step(struct place *pl, enum aim goal)
 {
-	struct step best = { .i = NOBODY };
+	struct step best = { .i = NOBODY, .merit = 0 };
 	size_t from[REACH], k = pick(pl, NULL, 1, from);
 
 	for (size_t i = 0; i < (goal == LOWER_FULLEST ? k > 0 : k); i++)
