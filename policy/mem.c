@@ -29,8 +29,7 @@
 #define IDLE_KIB      (96 * MIB)       /* clear idleness: so far beyond comfort ... */
 #define IDLE_PART     0.10             /* ... or so much of what it holds */
 #define RISING        (1 * MIB)        /* KiB/s: a guest that grows is refilled earlier */
-#define KEEP_NS       (30 * SECOND_NS) /* a growth is not taken back before this */
-#define KEEP_SHORT_NS (10 * SECOND_NS) /* ... when others lack */
+#define KEEP_NS       (30 * SECOND_NS) /* a growth is kept so long, if nobody lacks */
 #define UNMET_KIB     (4 * MIB)        /* a balloon this close to its target has met it */
 #define STALL_NS      (4 * SECOND_NS)
 #define STALL_RATE    (1 * MIB)        /* per second: a slow balloon is not a stuck one */
@@ -197,7 +196,7 @@ static void mend(struct guest *g, int64_t now_ns)
 /* Why g may not be shrunk now; MEM_NONE: it may. */
 static enum mem_reason held_back(const struct tick *t, const struct guest *g)
 {
-	int64_t keep_ns = t->emergency ? 0 : t->lacking ? KEEP_SHORT_NS : KEEP_NS;
+	bool wanted = t->emergency || t->lacking;
 
 	if (g->mem.blocked_ns > t->now_ns)
 		return g->mem.stalls >= STALLS_KEPT ? MEM_STUBBORN : MEM_HELD;
@@ -205,7 +204,7 @@ static enum mem_reason held_back(const struct tick *t, const struct guest *g)
 		return MEM_SWAPPING;
 	if (g->mem.shrinking || !sampled(g))
 		return MEM_SETTLING;
-	if (g->mem.grown_ns != 0 && t->now_ns - g->mem.grown_ns < keep_ns)
+	if (!wanted && g->mem.grown_ns != 0 && t->now_ns - g->mem.grown_ns < KEEP_NS)
 		return MEM_HELD;
 	return MEM_NONE;
 }
@@ -314,7 +313,7 @@ static double wants_growth(const struct tick *t, const struct guest *g)
 	double least = (double)g->wanted_kib;
 
 	(void)t;
-	if (!fit(g) || g->mem.shrinking)
+	if (!fit(g) || g->mem.shrinking || !sampled(g))
 		return 0;
 	if (g->velocity > RISING)
 		least += ((double)g->comfort_kib - least) / 2;

@@ -126,6 +126,23 @@ static void equal_growth(double rate, uint64_t total_mib)
 	mem_sim_free(s);
 }
 
+/* What one has in comfort goes to an equal one that lacks. */
+static void fairness(void)
+{
+	struct mem_sim *s = mem_sim_new(1500, NULL, 5, 17);
+	struct plant_mem_guest conf = constant(350);
+
+	conf.start_kib = 592 * MIB;
+	mem_sim_add(s, &conf);
+	conf.start_kib = 519 * MIB;
+	mem_sim_add(s, &conf);
+	mem_sim_run(s, 120);
+	even(s, 0, 2, "fairness", 1.08);
+	quiet(s, "fairness", 100);
+	safe(s, "fairness");
+	mem_sim_free(s);
+}
+
 static void surge(void)
 {
 	struct plant_course others = {
@@ -178,6 +195,8 @@ static void odd_balloon(enum plant_balloon kind, const char *name)
 		   "%s: guest %zu has room (%.0f MiB)", name, i,
 		   (double)mem_sim_truth(s, i).free_kib / MIB);
 	mem_sim_run(s, 600);
+	if (kind == BALLOON_IDEAL || kind == BALLOON_SLOW || kind == BALLOON_SELFISH)
+		ok(actual(s, 0) < 600, "%s: it gives (%.0f MiB)", name, actual(s, 0));
 	quiet(s, name, 100);
 	safe(s, name);
 	mem_sim_free(s);
@@ -364,6 +383,7 @@ int main(void)
 	}
 	equal_growth(8, 5120);
 	equal_growth(40, 5120);
+	fairness();
 	surge();
 	odd_balloon(BALLOON_IDEAL, "ideal balloon");
 	odd_balloon(BALLOON_SLOW, "slow balloon");

@@ -604,6 +604,53 @@ static void the_owners_limit_squeezes_nobody(void **state)
 	assert_true(r.g[0].target_kib <= 500 * MIB);
 }
 
+static void a_grant_is_a_claim_before_it_is_taken_up(void **state)
+{
+	struct rig r = rig(1, 512, 420);
+
+	(void)state;
+	r.stuck[0] = true;
+	assert_true(commanded(&r, 0, 10));
+	tick(&r);
+	assert_true(r.g[0].target_kib > r.g[0].actual_kib);
+	assert_int_equal(r.g[0].claim_kib, r.g[0].target_kib);
+}
+
+static void one_command_on_one_sample(void **state)
+{
+	struct rig r = rig(1, 512, 300);
+	uint64_t stamp = UINT64_MAX;
+	int64_t last;
+
+	(void)state;
+	r.conf.reserve_kib = 200 * MIB;
+	ticks(&r, 3);
+	last = r.g[0].mem.command_ns;
+	for (int i = 0; i < 60; i++) {
+		r.silent[0] = i % 4 != 0; /* reports every fourth second, and grows fast */
+		r.use_mib[0] += 25;
+		r.host.available_kib = 230 * MIB + r.report.outstanding_kib; /* 30 to spare */
+		tick(&r);
+		if (r.g[0].mem.command_ns == last)
+			continue;
+		last = r.g[0].mem.command_ns;
+		assert_true(r.g[0].last_update_s != stamp);
+		stamp = r.g[0].last_update_s;
+	}
+	assert_true(r.commands > 3);
+}
+
+static void a_balloon_that_let_go_is_adopted(void **state)
+{
+	struct rig r = rig(1, 520, 300);
+
+	(void)state;
+	ticks(&r, 50);
+	r.g[0].actual_kib = r.g[0].target_kib + 60 * MIB;
+	ticks(&r, 8);
+	assert_int_equal(r.g[0].target_kib, r.g[0].actual_kib);
+}
+
 static void everything_has_a_name(void **state)
 {
 	(void)state;
@@ -655,6 +702,9 @@ int main(void)
 		cmocka_unit_test(untouched_memory_frees_nothing_and_is_no_fault),
 		cmocka_unit_test(a_squeezed_guest_restarts_with_room),
 		cmocka_unit_test(startup_size_is_the_owners_word),
+		cmocka_unit_test(a_grant_is_a_claim_before_it_is_taken_up),
+		cmocka_unit_test(one_command_on_one_sample),
+		cmocka_unit_test(a_balloon_that_let_go_is_adopted),
 		cmocka_unit_test(the_owners_limit_squeezes_nobody),
 		cmocka_unit_test(everything_has_a_name),
 		cmocka_unit_test(nobody_is_no_trouble),

@@ -1,0 +1,164 @@
+#!/usr/bin/env bash
+# Each safety rule of the memory policy, turned off on a copy of its source: at least one
+# scenario or unit test must fail.  tests/mutate/mem.t [-v] [PATTERN]: just those that match.
+cd "$(dirname "$0")/../.." || exit 1
+. tests/tap.sh
+
+[ "${1-}" = -v ] && verbose=yes && shift
+only=${1-.}
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+mkdir "$dir/policy"
+cc=${CC:-cc}
+flags=(-I"$dir" -I. -std=gnu11 -D_GNU_SOURCE -O1 -w -fsanitize=undefined -fno-sanitize-recover)
+sims=(t_mem_odd t_mem t_mem_random)
+units=(test_mem test_need test_share)
+
+# The tests include ../../vmbal.h: in the copy that is the copied header.
+mkdir -p "$dir/tests" && cp -r tests/fake tests/sim tests/unit "$dir/tests"
+cp vmbal.h "$dir"
+for s in mem_sim mem_hosts; do
+	"$cc" "${flags[@]}" -c -o "$dir/$s.o" "$dir/tests/sim/$s.c" || exit 1
+done
+"$cc" "${flags[@]}" -c -o "$dir/plant_mem.o" tests/fake/plant_mem.c || exit 1
+for s in "${sims[@]}"; do
+	"$cc" "${flags[@]}" -c -o "$dir/$s.o" "$dir/tests/sim/$s.c" || exit 1
+done
+for s in "${units[@]}"; do
+	"$cc" "${flags[@]}" -c -o "$dir/$s.o" "$dir/tests/unit/$s.c" || exit 1
+done
+
+# Builds the policy in $dir against the tests; $1 names a test program.
+program() {
+	local policy=("$dir"/policy/{need,share,ledger,mem}.o)
+	case $1 in
+	test_*) "$cc" "${flags[@]}" -o "$dir/$1" "$dir/$1.o" "${policy[@]}" -lcmocka -lm ;;
+	*) "$cc" "${flags[@]}" -o "$dir/$1" "$dir/$1.o" "$dir"/{mem_sim,mem_hosts,plant_mem}.o \
+		"${policy[@]}" -lm ;;
+	esac
+}
+
+compile() {
+	local f
+	for f in need share ledger mem; do
+		"$cc" "${flags[@]}" -c -o "$dir/policy/$f.o" "$dir/policy/$f.c" || return 1
+	done
+}
+
+# Says what failed first, or nothing.
+verdict() {
+	local p out
+	for p in t_mem_odd t_mem "${units[@]}" t_mem_random; do # the quick ones first
+		program "$p" || return 1
+		out=$(CMOCKA_MESSAGE_OUTPUT=TAP timeout 60 "$dir/$p" 2>&1) && continue
+		out=$(grep -m1 '^not ok' <<<"$out" || echo "died")
+		echo "$p: $out"
+		return
+	done
+}
+
+# mutate NAME FILE SED: with the rule off something must fail.
+mutate() {
+	local failed
+	[[ $1 =~ $only ]] || return
+	cp policy/{need,share,ledger,mem}.c "$dir/policy"
+	sed -i -E "$3" "$dir/policy/$2"
+	if cmp -s "policy/$2" "$dir/policy/$2"; then
+		ok 1 "$1" "the sed changes nothing in $2"
+		return
+	fi
+	if ! compile; then
+		ok 1 "$1" "does not compile"
+		return
+	fi
+	failed=$(verdict)
+	ok "$([ -n "$failed" ]; echo $?)" "$1" "every test passes without this rule"
+	[ -z "${verbose-}" ] || echo "# $failed"
+}
+
+cp policy/{need,share,ledger,mem}.c "$dir/policy"
+compile || exit 1
+failed=$(verdict)
+ok "$([ -z "$failed" ]; echo $?)" "with every rule on all tests pass" "$failed"
+
+# What a guest needs.
+mutate "stale stats are not believed" need.c 's/now_ns - h->change_ns < FRESH_NS/true/'
+mutate "samples that the balloon moves are not believed" need.c \
+	's/return h->moved_ns == 0 \|\| .*/return true;/'
+mutate "demand stays readable while the balloon moves" need.c \
+	's/if \(!g->need.follows \|\| .*/if (true)/'
+mutate "MemTotal is trusted only where it follows" need.c \
+	's/offset >= 0 && offset < ballooned/true/'
+mutate "levels stay within the guest's range" need.c \
+	's/g->floor_kib = \(uint64_t\)clamp\(floor, .*/g->floor_kib = (uint64_t)floor;/'
+mutate "demand is remembered for seconds" need.c 's/i < PEAK_SECONDS/i < 0/'
+mutate "the working set is remembered for minutes" need.c 's/fmax\(working, /fmax(0, /'
+mutate "velocity is added" need.c 's/h->velocity = fmax\(h->velocity, .*/h->velocity = 0;/'
+mutate "noise is no growth" need.c 's/NOISE_TIMES \* h->noise_kib/0/'
+mutate "swapping out is a debt" need.c 's/h->swap_debt_kib \+= .*/;/'
+mutate "a restart forgets" need.c 's/\|\| h->boot_id != g->boot_id/|| false/'
+mutate "an owner's limit squeezes nobody" need.c \
+	's/floor_kib = \(uint64_t\)clamp\(floor, \(double\)g->min_kib, \(double\)g->max_kib/floor_kib = (uint64_t)clamp(floor, (double)g->min_kib, guest_limit(g)/'
+
+# What is promised.
+mutate "a standing target is a claim" ledger.c \
+	's/return g->actual_kib > g->target_kib \?.*/return g->actual_kib;/'
+mutate "what is promised is not spare" ledger.c 's/promised \+= .*/;/'
+mutate "a booting guest claims all" ledger.c 's/\|\| ledger_booting\(g\);/|| false;/'
+mutate "locked memory is claimed whole" ledger.c 's/\|\| g->locked \|\|/||/'
+mutate "pages that do not come back are noticed" ledger.c 's/m->keeps = true/m->keeps = false/'
+mutate "untouched memory is no fault of the balloon" ledger.c 's/due < DUE_KIB/false/'
+mutate "the VMM's own memory counts" ledger.c 's/claim_kib \+ overhead\(g\)/claim_kib/'
+mutate "the host has a reserve" ledger.c 's/LEAST_KIB, RESERVE_SCALE \*/0, 0 */'
+mutate "a rescue leaves the least" ledger.c \
+	's/\(uint64_t\)fmax\(LEAST_KIB, scale.*/(uint64_t)(scale((double)host->total_kib) * 0);/'
+mutate "a bad host state is left step by step" ledger.c 's/state->host--/state->host = now/'
+mutate "pressure counts" ledger.c 's/host->pressure >= SOFT_PRESSURE/false/'
+mutate "unknown host memory decides nothing" ledger.c 's/report->known = .*/report->known = true;/'
+
+# What is commanded.
+mutate "foreign guests are left alone" mem.c 's/g->state == GUEST_FOREIGN/false/'
+mutate "paused guests are left alone" mem.c 's/g->state == GUEST_PAUSED/false/'
+mutate "busy guests are left alone" mem.c 's/g->state == GUEST_BUSY \|\|/false ||/'
+mutate "a refused guest is left alone for a while" mem.c 's/now_ns < g->mem.refused_ns/false/'
+mutate "locked guests are left alone" mem.c 's/g->locked \|\| g->hugepages/false/'
+mutate "a balloon that frees nothing is left alone" mem.c 's/\|\| g->mem.keeps\)/|| false)/'
+mutate "kept pages are given back" mem.c 's/g->reason == MEM_LOCKED && g->mem.keeps/false/'
+mutate "booting guests are left alone" mem.c 's/if \(ledger_booting\(g\)\)/if (false)/'
+mutate "a squeezed guest boots with room" mem.c 's/if \(room > .*/if (false)/'
+mutate "driverless guests are left alone" mem.c \
+	's/if \(!g->mem.has_driver\)/if (false)/; s/return need_fresh\(g, now_ns\).*/return MEM_NONE;/'
+mutate "one command on one sample" mem.c \
+	's/return g->need.sample_ns > g->mem.command_ns;/return true;/'
+mutate "a stalled shrink is taken back" mem.c 's/m->stalled = true;/m->stalled = false;/'
+mutate "a slow balloon is not a stuck one" mem.c \
+	's/< STALL_RATE \* elapsed_s/< 1e9/'
+mutate "a stalled guest is blocked" mem.c 's/m->blocked_ns = now_ns \+ block_ns/m->blocked_ns = 0/'
+mutate "thrice stalled is no donor" mem.c 's/recent \+ 1 >= STALLS_KEPT/false/'
+mutate "a growth nobody takes up is forgotten" mem.c 's/ \|\| ungrown//'
+mutate "a balloon that let go is adopted" mem.c 's/ \|\| let_go//'
+mutate "swapping vetoes shrinking" mem.c 's/return MEM_SWAPPING;/return MEM_NONE;/'
+mutate "a growth is not taken back at once" mem.c 's/return MEM_HELD;$/return MEM_NONE;/'
+mutate "a donor that cannot give is not counted on" mem.c 's/return why == MEM_STUBBORN \|\| .*/return false;/'
+mutate "no shrink below survive" mem.c \
+	's/fmax\(fmax\(goal, held\(g\) - step\), \(double\)g->survive_kib\)/fmax(goal, held(g) - step)/'
+mutate "a shrink goes step by step" mem.c 's/fmax\(goal, held\(g\) - step\)/goal/'
+mutate "idle memory is given back" mem.c 's/return held\(g\) > comfort \+ margin.*/return held(g);/'
+mutate "donors give" mem.c 's/if \(fit\(g\) && t->lacking\)/if (false)/'
+mutate "donors give at once in an emergency" mem.c 's/if \(fit\(g\) && t->emergency\)/if (false)/'
+mutate "no growth is too recent when others lack" mem.c 's/bool wanted = .*/bool wanted = false;/'
+mutate "a rescue may lean on a boot" mem.c 's/deep \+= \(double\)t->r->booting_kib;//'
+mutate "rescues come between decisions" mem.c \
+	's/grant\(t, wants_rescue, t->funds_kib/if (t->decide) grant(t, wants_rescue, t->funds_kib/'
+mutate "a rescue may use the reserve" mem.c 's/t->funds_kib \+ deep, MEM_RESCUE/t->funds_kib, MEM_RESCUE/'
+mutate "growth is paid from what is spare" mem.c \
+	's/double pool = fmax\(0, funds_kib\)/double pool = 1e9/'
+mutate "each grant is paid once" mem.c 's/t->funds_kib -= to - held\(g\)/;/'
+mutate "dribbles are not sent" mem.c 's/return fmax\(BAND_KIB, .*/return 0;/'
+mutate "noise starts no growth" mem.c 's/return fmax\(LACK_KIB, .*/return 0;/'
+
+# Who gets what.
+mutate "tiers are filled in order" share.c 's/pool_kib -= deal_tier/deal_tier/'
+mutate "all get the same fraction" share.c \
+	's/fmin\(1, level \* weight\(&g\[i\]\)\)\);/(i == 0));/'
+plan
