@@ -107,7 +107,7 @@ purity: $(POLICY)
 	@nm -u $(POLICY) | awk '$$1 == "U" {print $$2}' | sort -u | \
 	grep -vxFf <(nm -g --defined-only $(POLICY) | awk 'NF == 3 {print $$3}') | \
 	grep -vxE '$(PURE)|$(PURE_MATH)|_GLOBAL_OFFSET_TABLE_' | sed 's/^/policy calls /' | (! grep .)
-	@size -A $(POLICY) | awk '$$1 ~ /^\.(data|bss)$$/ && $$2 > 0 {print "policy has writable data"}' | \
+	@size -A $(POLICY) | awk '$$1 ~ /^\.(data|bss|tdata|tbss)/ && $$1 !~ /^\.data\.rel\.ro/ && $$2 > 0 {print "policy has writable data"}' | \
 	(! grep .)
 
 lint:

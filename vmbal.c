@@ -87,6 +87,7 @@ static int mem_tick(void *state)
 
 static void mem_close(void *state)
 {
+	mem_loop_settle(state);
 	mem_loop_free(state);
 }
 
@@ -154,7 +155,7 @@ static const char usage_text[] =
 	"\n"
 	"  -c, --connect URI       libvirt connection (default " DEFAULT_URI ")\n"
 	"  -g, --guests PATTERN    manage only guests whose name matches this shell pattern\n"
-	"  -m, --host-memory MIB   let the guests have this much between them, reserve "
+	"  -m, --host-memory SIZE  let the guests have this much between them, reserve "
 	"included\n"
 	"      --cpus LIST         give guests only these pCPUs, such as 2-7,10-15\n"
 	"      --grain GRAIN       pin to one cpu (default), core, cache or node\n"
@@ -293,6 +294,17 @@ static void option(int letter, const char *arg)
 	}
 }
 
+/* What getopt_long complains of: a letter, maybe in the midst of a word, or the whole word. */
+static const char *letter_or_word(char **argv)
+{
+	static char letter[] = "-?";
+
+	if (optopt <= 0 || optopt >= OPT_CPUS)
+		return argv[optind - 1];
+	letter[1] = (char)optopt;
+	return strncmp(argv[optind - 1], "--", 2) == 0 ? argv[optind - 1] : letter;
+}
+
 static void parse(int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -317,7 +329,7 @@ static void parse(int argc, char **argv)
 
 	/* "+": options end at the command, so that "cpu -1" is a wrong interval, not --once */
 	while ((letter = getopt_long(argc, argv, "+:c:g:m:n1vqhV", longs, NULL)) != -1)
-		option(letter, argv[optind - 1]);
+		option(letter, letter_or_word(argv));
 	if (link)
 		link_args(link, argc - optind, argv + optind);
 	else
@@ -325,11 +337,6 @@ static void parse(int argc, char **argv)
 }
 
 /* ---- the loops' threads ---- */
-
-static int64_t timespec_ns(const struct timespec *ts)
-{
-	return ts->tv_sec * NS_PER_S + ts->tv_nsec;
-}
 
 static struct timespec ns_timespec(int64_t ns)
 {
@@ -355,9 +362,11 @@ static bool wait_until(int64_t deadline_ns)
  * skipped. */
 static int64_t deadline_after(int64_t deadline_ns, int64_t period_ns, int64_t now_ns)
 {
+	int64_t least_ns = now_ns + period_ns / 2; /* a shorter interval is a sample of noise */
+
 	deadline_ns += period_ns;
-	if (deadline_ns <= now_ns)
-		deadline_ns += (now_ns - deadline_ns) / period_ns * period_ns + period_ns;
+	if (deadline_ns < least_ns)
+		deadline_ns += (least_ns - deadline_ns + period_ns - 1) / period_ns * period_ns;
 	return deadline_ns;
 }
 
@@ -393,7 +402,7 @@ static void *loop_run(void *arg)
 		decided = loop->tick(loop->state);
 		deadline_ns = deadline_after(deadline_ns, period_ns, proc_now_ns());
 	} while (!(options.once && decided != 0) && !wait_until(deadline_ns));
-	loop->failed = options.once && decided <= 0;
+	loop->failed = options.once && decided < 0;
 	if (options.once)
 		say_done();
 	return NULL;
@@ -447,7 +456,7 @@ static bool any_failed(void)
 }
 
 /* Ends within a second, whatever the loops are waiting for. */
-static enum exit_status finish(struct virt *virt)
+static enum exit_status finish(struct virt *virt, enum exit_status status)
 {
 	struct timespec deadline;
 	pthread_t winder;
@@ -456,17 +465,15 @@ static enum exit_status finish(struct virt *virt)
 	stop();
 	if (pthread_create(&winder, NULL, wind_up, virt))
 		return EXIT_FAILED;
-	clock_gettime(CLOCK_REALTIME, &deadline);
-	deadline = ns_timespec(timespec_ns(&deadline) + GRACE_NS);
-	if (pthread_timedjoin_np(winder, &leaked, &deadline)) {
-		log_msg(LOG_PRIO_WARNING,
-			"a call into libvirt does not return: leaving without it");
-		_exit(EXIT_DONE);
+	deadline = ns_timespec(proc_now_ns() + GRACE_NS);
+	if (pthread_clockjoin_np(winder, &leaked, CLOCK_MONOTONIC, &deadline)) {
+		log_msg(LOG_PRIO_WARNING, "a call into libvirt has not returned yet: leaving");
+		_exit(status);
 	}
 	if (*(int *)leaked)
 		log_msg(LOG_PRIO_WARNING, "bug: %d references left on the connection",
 			*(int *)leaked);
-	return any_failed() ? EXIT_FAILED : EXIT_DONE;
+	return any_failed() ? EXIT_FAILED : status;
 }
 
 /* ---- the process ---- */
@@ -516,12 +523,22 @@ static void wait_for_end(const sigset_t *set)
 
 static void say_settings(void)
 {
+	static const char *const grains[] = { "cpu", "core", "cache", "node" };
+	char cpus[64] = "all";
+
+	if (options.cpus)
+		cpuset_text(options.cpus, cpus, sizeof(cpus));
 	log_msg(LOG_PRIO_NOTICE,
 		"vmbal " VMBAL_VERSION
-		": %s, guests '%s', cpu %g s, mem %g s (0: off), host memory "
-		"%llu MiB (0: all)%s%s",
-		options.uri, options.guests, options.cpu_interval_s, options.mem_interval_s,
+		": %s, guests '%s', cpu %g s (0: off), pCPUs %s, grain %s, "
+		"mem %g s (0: off), host memory %llu MiB (0: all), reserve %llu MiB (0: by "
+		"size), "
+		"overcommit %g, surplus to %s%s%s",
+		options.uri, options.guests, options.cpu_interval_s, cpus,
+		grains[options.grain], options.mem_interval_s,
 		(unsigned long long)options.host_memory_kib / 1024,
+		(unsigned long long)options.host_reserve_kib / 1024, options.overcommit,
+		options.surplus_to_guests ? "guests" : "the host",
 		options.dry_run ? ", dry run" : "", options.once ? ", once" : "");
 }
 
@@ -542,9 +559,8 @@ int main(int argc, char **argv)
 	}
 	if (loops_start(virt) == 0) {
 		wait_for_end(&set);
-		return finish(virt);
+		return finish(virt, EXIT_DONE);
 	}
 	log_msg(LOG_PRIO_ERR, "cannot start the loops: out of memory or threads");
-	finish(virt);
-	return EXIT_FAILED;
+	return finish(virt, EXIT_FAILED);
 }

@@ -205,6 +205,9 @@ struct cpu_report {
  */
 void demand_update(struct vcpu *v, double idle, double elapsed_s);
 
+/* Variance of v->demand, which is a mean of samples. */
+double demand_error(const struct vcpu *v);
+
 /* policy/place.c */
 
 /* A vCPU, or a bin, by its load: a pair, so that qsort needs no context. */
@@ -628,6 +631,12 @@ struct guest_policy {
 #define METADATA_URI "urn:vmbal:policy:1"
 int metadata_parse(const char *xml, struct guest_policy *out, char *error, size_t len);
 
+/*
+ * Reads from a domain's XML what its memory is: locked (mlock, VFIO, SEV: what its balloon
+ * takes does not come back to the host), hugepages (set aside when the host booted).
+ */
+int memory_kind_parse(const char *xml, bool *locked, bool *hugepages);
+
 /* ---- host: topology.c ---------------------------------------------------------------- */
 
 /* For each pCPU a number that those of the same core, last-level cache, node share; -1: unknown. */
@@ -743,6 +752,9 @@ void mem_loop_free(struct mem_loop *loop);
  */
 int cpu_loop_tick(struct cpu_loop *loop);
 int mem_loop_tick(struct mem_loop *loop);
+
+/* Takes back shrinks that have not been met: call it before the loop goes. */
+void mem_loop_settle(struct mem_loop *loop);
 
 /* How many ticks, evenly spaced, the memory loop wants in each of its intervals. */
 unsigned mem_loop_watches(double interval_s);

@@ -127,10 +127,11 @@ static void bins_fill(struct cpu_loop *l)
 		l->host.bin[i].capacity = l->host.bin[i].busy = 0;
 	for (unsigned i = 0; i < l->now.npcpus; i++) {
 		struct bin *b = &l->host.bin[l->bin_of[i]];
-		double busy = pcpu_busy(l, i);
+		double busy;
 
 		if (!cpuset_has(&l->scope, i))
 			continue;
+		busy = pcpu_busy(l, i);
 		b->capacity++;
 		b->core = l->now.topology.core[i];
 		b->cache = l->now.topology.cache[i];
@@ -336,7 +337,7 @@ static void say_host(struct cpu_loop *l)
 
 	log_msg(news || l->opt->dry_run ? LOG_PRIO_INFO : LOG_PRIO_DEBUG,
 		"cpu: %s: spread %.1f -> %.1f points, fullest pCPU %.2f -> %.2f (bound %.2f), "
-		"%zu pins (at least %zu), noise %.3f, wait %u intervals",
+		"%zu pins wanted (at least %zu), noise %.3f, wait %u intervals",
 		cpu_why_name(r->why), r->spread, r->spread_after, r->fullest, r->fullest_after,
 		r->bound, r->moves, r->fewest, r->noise, r->wait);
 	l->said = r->why;
@@ -372,7 +373,7 @@ static void vcpu_act(struct cpu_loop *l, const struct vcpu *v, const struct vcpu
 	else if (virt_pin(l->virt, v->uuid, v->number, &mask) == VIRT_DONE)
 		say_vcpu(l, v, c, &mask, "pin");
 	else
-		log_msg(LOG_PRIO_DEBUG, "cpu: %s/%u was not pinned", v->guest, v->number);
+		say_vcpu(l, v, c, &mask, "could not pin");
 }
 
 static void act(struct cpu_loop *l)

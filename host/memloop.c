@@ -11,6 +11,7 @@
 #define WATCH_S       1.0 /* a tick each second: a rescue cannot wait for a decision */
 #define GUEST_MIN_KIB (64ULL << 10) /* no Linux guest lives on less, whatever it reports */
 #define KIB_PER_MIB   1024
+#define UNMET_KIB     (4ULL << 10) /* a balloon this close to its target has met it */
 
 struct mem_loop {
 	struct virt *virt;
@@ -23,6 +24,7 @@ struct mem_loop {
 	struct mem_state state;
 	struct mem_report report;
 	unsigned ticks; /* since the last decision */
+	bool decided;   /* at least once */
 	bool said_any;
 	enum mem_host_state said; /* the host state last logged */
 };
@@ -63,6 +65,13 @@ static void guest_carry(struct guest *g, const struct guest *old)
 	g->need = old->need;
 	g->mem = old->mem;
 	g->target_kib = old->target_kib;
+	if (g->boot_id != old->boot_id)
+		return;
+	/* NOWAIT leaves these out while another client is in the guest's monitor. */
+	if (!g->rss_kib)
+		g->rss_kib = old->rss_kib;
+	if (!g->last_update_s)
+		g->last_update_s = old->last_update_s;
 }
 
 static int guests_merge(struct mem_loop *l)
@@ -166,6 +175,21 @@ static void say_host(struct mem_loop *l, bool decide)
 
 /* ---- act ---- */
 
+/* A busy guest is left alone by virt.c already; one that refuses, by the policy. */
+static void guest_command(struct mem_loop *l, struct guest *g, const char *verb)
+{
+	enum virt_result result = virt_set_memory(l->virt, g->uuid, g->command_kib);
+
+	if (result == VIRT_DONE) {
+		say_guest(g, verb, LOG_PRIO_INFO);
+		mem_applied(g, proc_now_ns());
+		return;
+	}
+	say_guest(g, "could not change", LOG_PRIO_INFO);
+	if (result == VIRT_FAILED)
+		mem_refused(g, proc_now_ns());
+}
+
 static void guest_act(struct mem_loop *l, struct guest *g, bool decide)
 {
 	bool grow = g->command_kib > g->actual_kib;
@@ -175,12 +199,35 @@ static void guest_act(struct mem_loop *l, struct guest *g, bool decide)
 			  l->opt->dry_run && decide ? LOG_PRIO_INFO : LOG_PRIO_DEBUG);
 	} else if (l->opt->dry_run) {
 		say_guest(g, grow ? "would grow" : "would shrink", LOG_PRIO_INFO);
-	} else if (virt_set_memory(l->virt, g->uuid, g->command_kib) == VIRT_DONE) {
-		say_guest(g, grow ? "grow" : "shrink", LOG_PRIO_INFO);
-		mem_applied(g, proc_now_ns());
 	} else {
-		say_guest(g, "could not change", LOG_PRIO_DEBUG);
-		mem_refused(g, proc_now_ns());
+		guest_command(l, g, grow ? "grow" : "shrink");
+	}
+}
+
+static bool is_unmet(const struct guest *g)
+{
+	return g->mem.shrinking && g->target_kib && g->target_kib + UNMET_KIB < g->actual_kib;
+}
+
+static bool unmet(const struct mem_loop *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (is_unmet(&l->guest[i]))
+			return true;
+	return false;
+}
+
+/* A shrink that nobody watches any more can kill its guest. */
+void mem_loop_settle(struct mem_loop *l)
+{
+	for (size_t i = 0; i < l->n && !l->opt->dry_run; i++) {
+		struct guest *g = &l->guest[i];
+
+		if (!is_unmet(g))
+			continue;
+		g->command_kib = g->actual_kib;
+		g->reason = MEM_RESTORE;
+		guest_command(l, g, "settle");
 	}
 }
 
@@ -188,10 +235,10 @@ int mem_loop_tick(struct mem_loop *l)
 {
 	bool decide = ++l->ticks >= mem_loop_watches(l->opt->mem_interval_s);
 
-	if (decide)
-		l->ticks = 0;
 	if (virt_guests(l->virt, &l->now) < 0)
 		return -1;
+	if (decide)
+		l->ticks = 0;
 	if (guests_merge(l) < 0) {
 		log_msg(LOG_PRIO_ERR, "mem: out of memory: this tick is skipped");
 		return -1;
@@ -202,5 +249,8 @@ int mem_loop_tick(struct mem_loop *l)
 	say_host(l, decide);
 	for (size_t i = 0; i < l->n; i++)
 		guest_act(l, &l->guest[i], decide);
-	return decide && l->report.known;
+	l->decided |= decide;
+	if (decide && !l->report.known)
+		return -1;
+	return l->decided && !unmet(l);
 }

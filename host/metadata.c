@@ -63,6 +63,29 @@ static int attributes(xmlNodePtr root, struct guest_policy *p, char *error, size
 	return 0;
 }
 
+static xmlNodePtr child(xmlNodePtr node, const char *name)
+{
+	for (node = node ? node->children : NULL; node; node = node->next)
+		if (node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, name))
+			return node;
+	return NULL;
+}
+
+int memory_kind_parse(const char *xml, bool *locked, bool *hugepages)
+{
+	xmlDocPtr doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_OPTIONS);
+	xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
+	xmlNodePtr backing = child(root, "memoryBacking");
+
+	if (root) {
+		*hugepages = child(backing, "hugepages") != NULL;
+		*locked = child(backing, "locked") || child(root, "launchSecurity") ||
+			  child(child(root, "devices"), "hostdev");
+	}
+	xmlFreeDoc(doc);
+	return root ? 0 : -1;
+}
+
 int metadata_parse(const char *xml, struct guest_policy *out, char *error, size_t len)
 {
 	xmlDocPtr doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_OPTIONS);

@@ -2,6 +2,7 @@
  * proc.c - what the local kernel tells: the time, and /proc.
  */
 #include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,9 @@
 
 #include "vmbal.h"
 
-#define NS_PER_S 1000000000LL
-#define LINE_LEN 512 /* bytes: longer than any line of /proc/stat that starts with "cpu" */
+#define NS_PER_S     1000000000LL
+#define ISOLATED_LEN (8 * 4096) /* bytes: every second of PCPU_MAX pCPUs */
+#define LINE_LEN     512 /* bytes: longer than any line of /proc/stat that starts with "cpu" */
 
 int64_t proc_now_ns(void)
 {
@@ -61,7 +63,7 @@ int proc_cpu_times(struct cpu_time *cpu, size_t n)
 int proc_memory(uint64_t *total_kib, uint64_t *available_kib)
 {
 	FILE *f = fopen("/proc/meminfo", "re");
-	unsigned long long total = 0, available = 0;
+	unsigned long long total = 0, available = ULLONG_MAX;
 	char line[LINE_LEN];
 
 	if (!f)
@@ -71,10 +73,10 @@ int proc_memory(uint64_t *total_kib, uint64_t *available_kib)
 		sscanf(line, "MemAvailable: %llu kB", &available);
 	}
 	fclose(f);
-	if (!total || !available)
+	if (!total || available == ULLONG_MAX)
 		return -1;
 	*total_kib = total;
-	*available_kib = available;
+	*available_kib = available ? available : 1; /* nothing, but known: 0 is unread */
 	return 0;
 }
 
@@ -97,7 +99,7 @@ int proc_memory_pressure(double *some_avg10_percent)
 int proc_isolated(struct cpuset *out)
 {
 	FILE *f = fopen("/sys/devices/system/cpu/isolated", "re");
-	char line[LINE_LEN] = "";
+	char line[ISOLATED_LEN] = "";
 	int result = -1;
 
 	if (!f)

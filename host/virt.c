@@ -18,8 +18,9 @@
 #define WAKE_MS          200              /* how late the event thread may see its end */
 #define BACKOFF_FIRST_NS (5 * NS_PER_S)   /* after a domain refused or timed out */
 #define BACKOFF_LAST_NS  (320 * NS_PER_S) /* doubled up to this */
-#define PARAMS_MAX       16 /* more scheduler or NUMA parameters than libvirt has */
-#define STATS_PERIOD_S   1  /* the memory loop watches each second */
+#define OCCUPIED_MS      1000 /* a monitor command that takes longer is no mere query */
+#define PARAMS_MAX       16   /* more scheduler or NUMA parameters than libvirt has */
+#define STATS_PERIOD_S   1    /* the memory loop watches each second */
 
 static void quiet(void *opaque, virErrorPtr err)
 {
@@ -232,14 +233,16 @@ int virt_connected(struct virt *v)
 /* After a failed call: says so once, and drops the connection if that is what failed. */
 void virt_check(struct virt *v, bool *said, const char *what)
 {
-	const char *message = virGetLastErrorMessage();
+	virErrorPtr err = virSaveLastError(); /* virConnectIsAlive() frees the last one */
+	const char *message = err && err->message ? err->message : "unknown error";
 
 	if (virConnectIsAlive(v->conn) == 1) {
 		log_change(said, true, what, message);
-		return;
+	} else {
+		log_change(&v->down, true, v->opt->uri, message);
+		virt_close(v);
 	}
-	log_change(&v->down, true, v->opt->uri, message);
-	virt_close(v);
+	virFreeError(err);
 }
 
 static int event_thread_start(struct virt *v)
@@ -274,11 +277,11 @@ int virt_free(struct virt *v)
 {
 	int leaked;
 
-	virt_close(v);
 	pthread_mutex_lock(&v->event_lock);
 	v->stop = true;
 	pthread_mutex_unlock(&v->event_lock);
-	pthread_join(v->event_thread, NULL);
+	pthread_join(v->event_thread, NULL); /* first: it may hold a reference */
+	virt_close(v);
 	virEventRemoveTimeout(v->wake_timer);
 	pthread_mutex_destroy(&v->lock);
 	pthread_mutex_destroy(&v->event_lock);
@@ -328,11 +331,17 @@ static int by_uuid(const void *a, const void *b)
 		      UUID_LEN);
 }
 
+static void domain_name(const struct virt *v, struct domain *d)
+{
+	snprintf(d->name, sizeof(d->name), "%s", virDomainGetName(d->ref));
+	d->managed = fnmatch(v->opt->guests, virDomainGetName(d->ref), 0) == 0;
+}
+
 /*
  * A known domain was seen again.  After a restart its counters, masks and statistics period
  * are those of another run; after a reconnect only our reference is new.
  */
-static void domain_seen(struct domain *d, virDomainPtr ref)
+static void domain_seen(struct virt *v, struct domain *d, virDomainPtr ref)
 {
 	bool restarted = d->id != virDomainGetID(ref);
 
@@ -343,7 +352,10 @@ static void domain_seen(struct domain *d, virDomainPtr ref)
 	virDomainRef(ref);
 	d->ref = ref;
 	d->id = virDomainGetID(ref);
-	d->boot_id += restarted;
+	if (!restarted)
+		return;
+	d->boot_id = ++v->boots;
+	domain_name(v, d); /* it can have been renamed while it was off */
 }
 
 static void domain_add(struct virt *v, virDomainPtr ref, const unsigned char *uuid)
@@ -356,9 +368,9 @@ static void domain_add(struct virt *v, virDomainPtr ref, const unsigned char *uu
 	d->ref = ref;
 	d->id = virDomainGetID(ref);
 	d->present = true;
+	d->boot_id = ++v->boots;
 	d->policy.weight = 1;
-	snprintf(d->name, sizeof(d->name), "%s", virDomainGetName(ref));
-	d->managed = fnmatch(v->opt->guests, virDomainGetName(ref), 0) == 0;
+	domain_name(v, d);
 }
 
 static void domains_forget_absent(struct virt *v)
@@ -392,7 +404,7 @@ static void events_apply(struct virt *v)
 		if (d && event[i].kind == EVENT_TUNED)
 			d->pins_known = false;
 		if (d && event[i].kind == EVENT_REBOOT)
-			d->boot_id++;
+			d->boot_id = ++v->boots;
 		if (d && event[i].kind == EVENT_POLICY)
 			d->policy_known = false;
 	}
@@ -432,7 +444,7 @@ int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n)
 		if (!found)
 			domain_add(v, records[i]->dom, uuid);
 		else
-			domain_seen(&v->dom[at], records[i]->dom);
+			domain_seen(v, &v->dom[at], records[i]->dom);
 	}
 	domains_forget_absent(v);
 	qsort(v->dom, v->ndom, sizeof(*v->dom), by_uuid);
@@ -533,8 +545,10 @@ static int learn_masks(struct virt *v, struct domain *d, unsigned nvcpus)
 				    VIR_DOMAIN_AFFECT_CONFIG);
 	if (n < 0 && virGetLastErrorCode() != VIR_ERR_OPERATION_INVALID)
 		goto out;
-	if (n < (int)nvcpus)
-		memset(maps, 0xff, nvcpus * (size_t)v->maplen);
+	n = n < 0 ? 0
+		  : n; /* it may have fewer vCPUs than the one that runs: these have no fence */
+	memset(VIR_GET_CPUMAP(maps, v->maplen, n), 0xff,
+	       (nvcpus - (size_t)n) * (size_t)v->maplen);
 	fence_nodes(v, d, maps, nvcpus);
 	result = pins_intern(v, maps, (int)nvcpus, d->fence);
 out:
@@ -542,9 +556,8 @@ out:
 	return result;
 }
 
-/* The domain's share of a period, per vCPU: its own quota or its part of that of all threads.
- */
-static void learn_quota(struct domain *d, unsigned nvcpus)
+/* What one vCPU may use at most: its own quota, or that of all threads together. */
+static void learn_quota(struct domain *d)
 {
 	virTypedParameter params[PARAMS_MAX];
 	long long quota = 0, all = 0;
@@ -563,17 +576,28 @@ static void learn_quota(struct domain *d, unsigned nvcpus)
 	if (quota > 0 && period > 0)
 		d->quota = (double)quota / (double)period;
 	if (all > 0 && all_period > 0) {
-		double part = (double)all / (double)all_period / nvcpus;
+		double sum = (double)all / (double)all_period; /* one vCPU may use it all */
 
-		d->quota = d->quota > 0 && d->quota < part ? d->quota : part;
+		d->quota = d->quota > 0 && d->quota < sum ? d->quota : sum;
 	}
 }
 
 void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus)
 {
 	d->pins_known = learn_masks(v, d, nvcpus) == 0;
+	log_change(&d->unread, !d->pins_known, d->name, "its masks cannot be read: left alone");
 	if (d->pins_known)
-		learn_quota(d, nvcpus);
+		learn_quota(d);
+}
+
+/* Guests whose pages do not come back to the host, or never came from its free memory. */
+static void learn_memory_kind(struct domain *d)
+{
+	char *xml = virDomainGetXMLDesc(d->ref, 0);
+
+	if (xml)
+		memory_kind_parse(xml, &d->locked, &d->hugepages);
+	free(xml);
 }
 
 /* No metadata is no error; wrong metadata are said once, and what was known goes on. */
@@ -586,6 +610,7 @@ void domain_learn_policy(struct domain *d)
 	if (!xml && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN_METADATA)
 		return;
 	d->policy_known = true;
+	learn_memory_kind(d);
 	if (!xml)
 		d->policy = (struct guest_policy){ .weight = 1 };
 	else if (metadata_parse(xml, &d->policy, error, sizeof(error)) < 0)
@@ -597,10 +622,22 @@ void domain_learn_policy(struct domain *d)
 /* A refusal blocks the domain, longer each time. */
 static void domain_block(struct domain *d)
 {
-	d->backoff_ns = d->backoff_ns ? d->backoff_ns * 2 : BACKOFF_FIRST_NS;
+	int64_t now_ns = proc_now_ns();
+	bool again = now_ns < d->blocked_until_ns + d->backoff_ns;
+
+	d->backoff_ns = d->backoff_ns && again ? d->backoff_ns * 2 : BACKOFF_FIRST_NS;
 	if (d->backoff_ns > BACKOFF_LAST_NS)
 		d->backoff_ns = BACKOFF_LAST_NS;
-	d->blocked_until_ns = proc_now_ns() + d->backoff_ns;
+	d->blocked_until_ns = now_ns + d->backoff_ns;
+}
+
+static bool no_job(virDomainPtr dom)
+{
+	virDomainJobInfo job;
+
+	if (virDomainGetJobInfo(dom, &job) < 0)
+		return virGetLastErrorCode() == VIR_ERR_NO_SUPPORT;
+	return job.type == VIR_DOMAIN_JOB_NONE;
 }
 
 /* A call that changes a domain waits up to 30 s for a job that holds it: so ask first. */
@@ -615,7 +652,12 @@ static enum virt_result domain_ready(struct domain *d)
 				       virGetLastErrorCode() == VIR_ERR_NO_DOMAIN
 			       ? VIRT_GONE
 			       : VIRT_FAILED;
-	if (info.state == VIR_DOMAIN_CONTROL_OK)
+	/* Somebody else's query, over in a moment: the command waits for it. */
+	if (info.state == VIR_DOMAIN_CONTROL_OCCUPIED && info.stateTime < OCCUPIED_MS)
+		return VIRT_DONE;
+	/* Between its steps a migration or a save leaves the state at OK: ask for the job as
+	 * well. */
+	if (info.state == VIR_DOMAIN_CONTROL_OK && no_job(d->ref))
 		return VIRT_DONE;
 	domain_block(d);
 	return VIRT_BUSY;
@@ -626,9 +668,15 @@ void domain_learn_period(struct virt *v, struct domain *d)
 	if (v->opt->dry_run || domain_ready(d) != VIRT_DONE)
 		return;
 	d->period_known = true;
-	if (virDomainSetMemoryStatsPeriod(d->ref, STATS_PERIOD_S, VIR_DOMAIN_AFFECT_LIVE) < 0)
-		log_msg(LOG_PRIO_INFO, "%s: balloon statistics cannot be turned on: %s",
-			d->name, virGetLastErrorMessage());
+	if (virDomainSetMemoryStatsPeriod(d->ref, STATS_PERIOD_S, VIR_DOMAIN_AFFECT_LIVE) == 0)
+		return;
+	if (virGetLastErrorCode() == VIR_ERR_OPERATION_TIMEOUT) {
+		d->period_known = false;
+		domain_block(d);
+		return;
+	}
+	log_msg(LOG_PRIO_INFO, "%s: balloon statistics cannot be turned on: %s", d->name,
+		virGetLastErrorMessage());
 }
 
 /* ---- commands ---- */
@@ -636,7 +684,6 @@ void domain_learn_period(struct virt *v, struct domain *d)
 static enum virt_result command_failed(struct virt *v, struct domain *d, const char *what)
 {
 	int code = virGetLastErrorCode();
-	const char *message = virGetLastErrorMessage();
 
 	if (code == VIR_ERR_NO_DOMAIN)
 		return VIRT_GONE;
@@ -644,10 +691,10 @@ static enum virt_result command_failed(struct virt *v, struct domain *d, const c
 	if (code == VIR_ERR_OPERATION_TIMEOUT)
 		return VIRT_BUSY;
 	if (!d->refused)
-		log_msg(LOG_PRIO_WARNING, "%s: %s: %s", d->name, what, message);
-	d->refused = true;
-	if (virConnectIsAlive(v->conn) != 1)
-		virt_check(v, &v->bulk_bad, what);
+		log_msg(LOG_PRIO_WARNING, "%s: %s: %s", d->name, what,
+			virGetLastErrorMessage());
+	d->refused = true; /* said: virt_check() need not */
+	virt_check(v, &d->refused, what);
 	return VIRT_FAILED;
 }
 
@@ -669,6 +716,19 @@ static enum virt_result command_begin(struct virt *v, const unsigned char *uuid,
 	return *d && (*d)->ref ? domain_ready(*d) : VIRT_GONE;
 }
 
+/* A change of the persistent definition sends no event: so look once more before each pin. */
+static bool pin_is_inside(struct virt *v, struct domain *d, unsigned vcpu,
+			  const struct cpuset *mask)
+{
+	d->pins_known = learn_masks(v, d, d->npins) == 0;
+	if (!d->pins_known || vcpu >= d->npins)
+		return false;
+	for (size_t w = 0; w < PCPU_MAX / 64; w++)
+		if (mask->bits[w] & ~v->set[d->fence[vcpu]].bits[w])
+			return false;
+	return true;
+}
+
 static enum virt_result pin_locked(struct virt *v, const unsigned char *uuid, unsigned vcpu,
 				   const struct cpuset *mask)
 {
@@ -679,6 +739,8 @@ static enum virt_result pin_locked(struct virt *v, const unsigned char *uuid, un
 
 	if (ready != VIRT_DONE)
 		return ready;
+	if (!pin_is_inside(v, d, vcpu, mask))
+		return VIRT_BUSY;
 	set_to_map(v, mask, map);
 	if (virDomainPinVcpuFlags(d->ref, vcpu, map, v->maplen, VIR_DOMAIN_AFFECT_LIVE) < 0)
 		return command_failed(v, d, "pinning a vCPU");

@@ -21,6 +21,8 @@ struct domain {
 	bool present; /* in the bulk read under way */
 	bool pins_known, period_known, policy_known;
 	struct guest_policy policy; /* what its metadata say of it */
+	bool locked, hugepages;     /* its memory: see struct guest */
+	bool unread;                /* said so in the log: its masks cannot be read */
 	double quota;               /* CPUs each of its vCPUs may use; 0: no limit */
 	bool refused;               /* a failure of this domain has been logged */
 	uint64_t boot_id;
@@ -48,11 +50,15 @@ struct virt {
 	pthread_mutex_t lock; /* held over every call into libvirt; guards all below */
 	virConnectPtr conn;   /* NULL: not connected */
 	const struct options *opt;
-	bool local;                   /* the host is this machine: /proc is its own */
-	bool down, bulk_bad, mem_bad; /* said so in the log */
-	int64_t retry_ns;             /* do not connect before */
+	bool local; /* the host is this machine: /proc is its own */
+	bool down, bulk_bad, map_bad, pcpu_bad, mem_bad; /* said so in the log */
+	size_t stale_next; /* the domain whose fence is read anew next */
+	int ncpustats;     /* figures libvirt has of a pCPU; 0: not asked */
+	int64_t retry_ns;  /* do not connect before */
 	unsigned epoch;
-	struct domain *dom; /* by UUID */
+	uint64_t boots;       /* runs of guests seen so far: each gets its own boot_id */
+	struct cpuset online; /* when the masks were learnt: unpinned ones tell just these */
+	struct domain *dom;   /* by UUID */
 	size_t ndom, dom_cap;
 	struct cpuset *set; /* distinct masks */
 	size_t nsets, set_cap;

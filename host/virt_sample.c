@@ -15,6 +15,8 @@
 #define BULK_FLAGS                                                                             \
 	(VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
 
+#define CPU_STATS_MAX 16 /* more figures than libvirt has of a pCPU */
+
 static uint64_t param_u64(const virTypedParameter *p)
 {
 	switch (p->type) {
@@ -38,6 +40,7 @@ static int bulk_read(struct virt *v, unsigned stats, virDomainStatsRecordPtr **r
 	log_change(&v->bulk_bad, false, "reading domain statistics", "");
 	if (domains_sync(v, *records, n) == 0)
 		return n;
+	log_msg(LOG_PRIO_ERR, "out of memory: %d guests cannot be read", n);
 	virDomainStatsRecordListFree(*records);
 	return -1;
 }
@@ -177,9 +180,10 @@ static int online_read(struct virt *v, struct vcpu_sample *s)
 	int n = virNodeGetCPUMap(v->conn, &map, NULL, 0);
 
 	if (n <= 0) {
-		virt_check(v, &v->bulk_bad, "reading the map of pCPUs");
+		virt_check(v, &v->map_bad, "reading the map of pCPUs");
 		return -1;
 	}
+	log_change(&v->map_bad, false, "reading the map of pCPUs", "");
 	memset(&s->online, 0, sizeof(s->online));
 	s->npcpus = 0;
 	for (int i = 0; i < n && i < PCPU_MAX; i++) {
@@ -189,18 +193,24 @@ static int online_read(struct virt *v, struct vcpu_sample *s)
 		s->npcpus = (unsigned)i + 1;
 	}
 	free(map);
+	if (memcmp(&v->online, &s->online, sizeof(v->online)) != 0)
+		for (size_t i = 0; i < v->ndom; i++)
+			v->dom[i].pins_known = false;
+	v->online = s->online;
 	return 0;
 }
 
 /* One pCPU of a host that is not this machine. */
 static int node_cpu_time(struct virt *v, int cpu, struct cpu_time *t)
 {
-	virNodeCPUStats stats[16];
-	int n = 0;
+	virNodeCPUStats stats[CPU_STATS_MAX];
+	int n = v->ncpustats;
 
-	memset(t, 0, sizeof(*t));
-	if (virNodeGetCPUStats(v->conn, cpu, NULL, &n, 0) < 0 || n <= 0 || n > 16)
+	if (n == 0 && virNodeGetCPUStats(v->conn, cpu, NULL, &n, 0) < 0)
 		return -1;
+	if (n <= 0 || n > CPU_STATS_MAX)
+		return -1;
+	v->ncpustats = n;
 	if (virNodeGetCPUStats(v->conn, cpu, stats, &n, 0) < 0)
 		return -1;
 	for (int i = 0; i < n; i++) {
@@ -217,13 +227,19 @@ static int pcpus_read(struct virt *v, struct vcpu_sample *s)
 {
 	if (array_reserve(&s->pcpu, &s->pcpu_cap, s->npcpus, sizeof(*s->pcpu)) < 0)
 		return -1;
-	if (v->local)
-		return proc_cpu_times(s->pcpu, s->npcpus);
+	memset(s->pcpu, 0, s->npcpus * sizeof(*s->pcpu));
+	if (v->local) {
+		bool bad = proc_cpu_times(s->pcpu, s->npcpus) < 0;
+
+		log_change(&v->pcpu_bad, bad, "/proc/stat", "cannot be read");
+		return bad ? -1 : 0;
+	}
 	for (unsigned i = 0; i < s->npcpus; i++)
 		if (cpuset_has(&s->online, i) && node_cpu_time(v, (int)i, &s->pcpu[i]) < 0) {
-			virt_check(v, &v->bulk_bad, "reading pCPU times");
+			virt_check(v, &v->pcpu_bad, "reading pCPU times");
 			return -1;
 		}
+	log_change(&v->pcpu_bad, false, "reading pCPU times", "");
 	return 0;
 }
 
@@ -250,6 +266,15 @@ static int vcpus_fill(struct virt *v, struct vcpu_sample *s, virDomainStatsRecor
 	return sets_copy(v, s);
 }
 
+/* No event tells of a changed fence: one guest's is read anew in each tick, in turn. */
+static void fence_refresh(struct virt *v)
+{
+	if (v->ndom == 0)
+		return;
+	v->stale_next = (v->stale_next + 1) % v->ndom;
+	v->dom[v->stale_next].pins_known = false;
+}
+
 static int vcpus_locked(struct virt *v, struct vcpu_sample *s)
 {
 	virDomainStatsRecordPtr *records = NULL;
@@ -258,17 +283,18 @@ static int vcpus_locked(struct virt *v, struct vcpu_sample *s)
 
 	if (virt_connected(v) < 0 || online_read(v, s) < 0)
 		return -1;
+	if (pcpus_read(v, s) < 0)
+		return -1;
 	begun_ns = proc_now_ns();
 	n = bulk_read(v, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_VCPU, &records);
 	if (n < 0)
 		return -1;
+	fence_refresh(v);
 	s->taken_ns = begun_ns + (proc_now_ns() - begun_ns) / 2;
 	if (s->epoch != v->epoch)
 		host_shape(v, s);
 	s->epoch = v->epoch;
-	result = pcpus_read(v, s);
-	if (result == 0)
-		result = vcpus_fill(v, s, records, n);
+	result = vcpus_fill(v, s, records, n);
 	virDomainStatsRecordListFree(records);
 	return result;
 }
@@ -354,6 +380,8 @@ static void guest_of(struct virt *v, struct guest_sample *s, const virDomainStat
 	g->limit_kib = d->policy.max_kib;
 	g->startup_kib = d->policy.startup_kib;
 	g->weight = d->policy.weight;
+	g->locked = d->locked;
+	g->hugepages = d->hugepages;
 	for (int i = 0; i < r->nparams; i++)
 		guest_param(g, &state, &r->params[i]);
 	g->state = guest_state(d, state);

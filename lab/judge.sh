@@ -1,6 +1,9 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # work, budget: the caller's
 # Figures of a run, for the demo and the tests: all from the daemon, none from vmbal's log.
 # $work/tsv has the lines of `lab stat --tsv`, $work/events those of `virsh event`.
+
+monitor=
+events=
 
 # judge_begin: starts recording; judge_end: stops it.
 judge_begin() {
@@ -11,13 +14,19 @@ judge_begin() {
 }
 
 judge_end() {
+	[ -n "$monitor" ] || return 0
 	kill "$monitor" "$events" 2>/dev/null
 	wait "$monitor" "$events" 2>/dev/null
 }
 
+# No recording is not "nothing happened": a figure that is missing fails its test.
+recording() {
+	kill -0 "$monitor" 2>/dev/null && kill -0 "$events" 2>/dev/null
+}
+
 # pins SINCE: changes of vCPU masks that the daemon told of since then.
 pins() {
-	kill -0 "$events" 2>/dev/null || return 1 # no recording is not "no pins"
+	recording || return 1
 	awk -v since="$(date -u -d "@$1" '+%Y-%m-%d %H:%M:%S')" \
 		'/event .tunable/ { at = substr($0, 1, 19) } /vcpupin/ && at >= since { n++ } END { print n + 0 }' \
 		"$work/events"
@@ -25,6 +34,7 @@ pins() {
 
 # spread FROM TO: standard deviation, in points, of the pCPUs' mean use by guests in that time.
 spread() {
+	recording || return 1
 	awk -v from="$1" -v to="$2" '
 		$1 == "pcpu" && $2 > from && $2 <= to { sum[$3] += $4; n[$3]++ }
 		END {
@@ -44,6 +54,7 @@ on_pcpu() {
 
 # least FIELD FROM TO [GUEST]: the smallest figure of a field of the "mem" lines, in MiB.
 least() {
+	recording || return 1
 	awk -v f="$1" -v from="$2" -v to="$3" -v g="${4-}" '
 		$1 == "mem" && $2 > from && $2 <= to && (g == "" || $3 == g) && $f != "-" {
 			if (m == "" || $f < m) m = $f
@@ -53,23 +64,34 @@ least() {
 
 # last FIELD GUEST: the newest figure, in MiB.
 last() {
+	recording || return 1
 	awk -v f="$1" -v g="$2" '$1 == "mem" && $3 == g && $f != "-" { x = $f }
-		END { printf "%d\n", x / 1024 }' "$work/tsv"
+		END { if (x != "") printf "%d\n", x / 1024 }' "$work/tsv"
 }
 
 # most_rss FROM TO: the largest sum over guests of host memory held, in MiB.
 most_rss() {
+	recording || return 1
 	awk -v from="$1" -v to="$2" '
 		$1 == "mem" && $2 > from && $2 <= to { sum[$2] += $8 }
-		END { for (t in sum) if (sum[t] > m) m = sum[t]; printf "%d\n", m / 1024 }' "$work/tsv"
+		END { for (t in sum) if (sum[t] > m) m = sum[t]; if (m) printf "%d\n", m / 1024 }' "$work/tsv"
+}
+
+# host_left FROM TO: the least that the guests left of the lab host's $budget, in MiB.
+host_left() {
+	local most
+	most=$(most_rss "$1" "$2") && [ -n "$most" ] && echo $((budget - most))
 }
 
 # balloon_changes FROM TO: times that any guest's size moved by over 1 MiB between two frames.
 balloon_changes() {
+	recording || return 1
 	awk -v from="$1" -v to="$2" '
 		$1 == "mem" && $2 > from && $2 <= to {
-			d = $4 - was[$3]
-			if ($3 in was && (d > 1024 || d < -1024)) n++
+			if ($3 in was) {
+				d = $4 - was[$3]
+				if (d > 1024 || d < -1024) n++
+			}
 			was[$3] = $4
 		}
 		END { print n + 0 }' "$work/tsv"

@@ -82,7 +82,7 @@ safe() {
 	for g in 1 2 3 4; do
 		within "$1: least usable in guest $g, MiB" "$(least 5 "$2" "$(now)" "$(guest $g)")" 100 2048
 	done
-	within "$1: host memory left, MiB" $((budget - $(most_rss "$2" "$(now)"))) 200 "$budget"
+	within "$1: host memory left, MiB" "$(host_left "$2" "$(now)")" 200 "$budget"
 	nobody_died
 }
 

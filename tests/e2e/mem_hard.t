@@ -21,7 +21,7 @@ budget=2816
 run_case mem 2
 $lab load all mem leave:64 700@15 >/dev/null
 sleep 60
-within "beyond the host: host memory left, MiB" $((budget - $(most_rss "$began" "$(now)"))) 200 "$budget"
+within "beyond the host: host memory left, MiB" "$(host_left "$began" "$(now)")" 200 "$budget"
 holds "beyond the host: the shortfall is told" "$(show_log)" grep -qE 'shortfall [1-9]' "$work/log"
 nobody_died
 end_case "beyond the host"

@@ -296,6 +296,23 @@ const char *virGetLastErrorMessage(void)
 	return host.code ? "simulated failure" : "no error";
 }
 
+/* As strict as the real one: the text is gone when the next call resets the error. */
+virErrorPtr virSaveLastError(void)
+{
+	virErrorPtr err = calloc(1, sizeof(*err));
+
+	err->code = host.code;
+	err->message = strdup(virGetLastErrorMessage());
+	return err;
+}
+
+void virFreeError(virErrorPtr err)
+{
+	if (err)
+		free(err->message);
+	free(err);
+}
+
 void virSetErrorFunc(void *opaque, virErrorFunc handler)
 {
 	(void)opaque;
@@ -371,6 +388,7 @@ char *virConnectGetURI(virConnectPtr conn)
 int virConnectIsAlive(virConnectPtr conn)
 {
 	(void)conn;
+	host.code = VIR_ERR_OK;
 	return !host.dead;
 }
 
@@ -650,7 +668,8 @@ int virDomainPinVcpuFlags(virDomainPtr dom, unsigned vcpu, unsigned char *map, i
 		if (VIR_CPU_USED(map, i))
 			mask |= (uint64_t)1 << i;
 	if (host.conn.readonly || flags != VIR_DOMAIN_AFFECT_LIVE || vcpu >= d->nvcpus ||
-	    !mask || mask == d->mask[vcpu] || (d->fence && (mask & ~d->fence)))
+	    !mask || mask == d->mask[vcpu] || (mask & ~host.online) ||
+	    (d->fence && (mask & ~d->fence)))
 		host.offences++;
 	host.pins++;
 	pin(dom->guest, vcpu, mask);
@@ -668,8 +687,31 @@ int virDomainGetControlInfo(virDomainPtr dom, virDomainControlInfoPtr info, unsi
 	if (!d)
 		return fail(VIR_ERR_OPERATION_INVALID);
 	memset(info, 0, sizeof(*info));
-	info->state = d->busy ? VIR_DOMAIN_CONTROL_JOB : VIR_DOMAIN_CONTROL_OK;
+	info->state = VIR_DOMAIN_CONTROL_OK; /* as it is between the steps of a migration */
 	return 0;
+}
+
+int virDomainGetJobInfo(virDomainPtr dom, virDomainJobInfoPtr info)
+{
+	struct fake_domain *d = alive(dom);
+
+	if (called() < 0)
+		return -1;
+	if (!d)
+		return fail(VIR_ERR_OPERATION_INVALID);
+	memset(info, 0, sizeof(*info));
+	info->type = d->busy ? VIR_DOMAIN_JOB_UNBOUNDED : VIR_DOMAIN_JOB_NONE;
+	return 0;
+}
+
+char *virDomainGetXMLDesc(virDomainPtr dom, unsigned flags)
+{
+	(void)flags;
+	if (called() < 0)
+		return NULL;
+	if (!alive(dom))
+		return fail(VIR_ERR_OPERATION_INVALID), NULL;
+	return strdup("<domain/>");
 }
 
 int virDomainSetMemoryStatsPeriod(virDomainPtr dom, int period, unsigned flags)

@@ -145,14 +145,21 @@ static void grain(void **state)
 				       .cpu_interval_s = 2,
 				       .grain = cases[c].grain };
 
+		unsigned used[8] = { 0 };
+
 		run(&opt, 16, "", 0, mask);
 		for (unsigned i = 0; i < 16; i++) {
 			bool found = mask[i] == 1; /* as it was: in the first bin already */
 
-			for (unsigned b = 0; b < 8; b++)
-				found |= mask[i] == cases[c].bins[b];
+			for (unsigned b = 0; b < 8 && cases[c].bins[b]; b++)
+				if (mask[i] == cases[c].bins[b]) {
+					found = true;
+					used[b]++;
+				}
 			assert_true(found);
 		}
+		for (unsigned b = 1; b < 8 && cases[c].bins[b]; b++)
+			assert_true(used[b] > 0);
 	}
 }
 
@@ -180,6 +187,30 @@ static void strict_nodes(void **state)
 	run(&opt, 8, "1", 0, mask);
 	for (unsigned i = 0; i < 8; i++)
 		assert_true(mask[i] && !(mask[i] & ~0xccULL));
+}
+
+static void memory_kinds(void **state)
+{
+	static const struct {
+		const char *xml;
+		bool locked, hugepages;
+	} cases[] = {
+		{ "<domain/>", false, false },
+		{ "<domain><memoryBacking><hugepages/></memoryBacking></domain>", false, true },
+		{ "<domain><memoryBacking><locked/></memoryBacking></domain>", true, false },
+		{ "<domain><launchSecurity type='sev'/></domain>", true, false },
+		{ "<domain><devices><disk/><hostdev type='pci'/></devices></domain>", true,
+		  false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool locked, hugepages;
+
+		assert_int_equal(memory_kind_parse(cases[i].xml, &locked, &hugepages), 0);
+		assert_int_equal(locked, cases[i].locked);
+		assert_int_equal(hugepages, cases[i].hugepages);
+	}
 }
 
 static void sizes(void **state)
@@ -281,10 +312,15 @@ static void metadata_is_followed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lists_of_pcpus), cmocka_unit_test(capabilities),
-		cmocka_unit_test(grain),          cmocka_unit_test(scope),
-		cmocka_unit_test(strict_nodes),   cmocka_unit_test(sizes),
-		cmocka_unit_test(metadata),       cmocka_unit_test(metadata_is_followed),
+		cmocka_unit_test(lists_of_pcpus),
+		cmocka_unit_test(capabilities),
+		cmocka_unit_test(grain),
+		cmocka_unit_test(scope),
+		cmocka_unit_test(strict_nodes),
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(memory_kinds),
+		cmocka_unit_test(metadata),
+		cmocka_unit_test(metadata_is_followed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
