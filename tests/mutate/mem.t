@@ -105,7 +105,7 @@ mutate "a standing target is a claim" ledger.c \
 	's/return g->actual_kib > g->target_kib \?.*/return g->actual_kib;/'
 mutate "what is promised is not spare" ledger.c 's/promised \+= .*/;/'
 mutate "a booting guest claims all" ledger.c 's/\|\| ledger_booting\(g\);/|| false;/'
-mutate "locked memory is claimed whole" ledger.c 's/\|\| g->locked \|\|/||/'
+mutate "locked memory is claimed whole" ledger.c 's/return g->locked \|\|/return/'
 mutate "pages that do not come back are noticed" ledger.c 's/m->keeps = true/m->keeps = false/'
 mutate "untouched memory is no fault of the balloon" ledger.c 's/due < DUE_KIB/false/'
 mutate "the VMM's own memory counts" ledger.c 's/claim_kib \+ overhead\(g\)/claim_kib/'
