@@ -187,19 +187,28 @@ static void mend(struct guest *g, int64_t now_ns)
 	double target = (double)g->target_kib, actual = (double)g->actual_kib;
 	int64_t still_ns = now_ns - g->need.moved_ns;
 	bool let_go = !g->mem.shrinking && actual > target + UNMET_KIB && still_ns >= STALL_NS;
-	bool ungrown = target > actual + UNMET_KIB && still_ns >= UNGROWN_NS;
+	bool ungrown = target > actual + UNMET_KIB && still_ns >= UNGROWN_NS &&
+		       actual >= (double)g->wanted_kib;
 
 	if (g->mem.stalled || let_go || ungrown)
 		command(g, actual, MEM_RESTORE);
 }
 
+/* It stalled lately; on a hard host one that is not stubborn is tried all the same. */
+static bool blocked(const struct tick *t, const struct guest *g)
+{
+	bool pardoned = t->r->state >= HOST_HARD && g->mem.stalls < STALLS_KEPT;
+
+	return g->mem.blocked_ns > t->now_ns && !pardoned;
+}
+
 /* Why g may not be shrunk now; MEM_NONE: it may. */
 static enum mem_reason held_back(const struct tick *t, const struct guest *g)
 {
-	bool wanted = t->emergency || t->lacking;
+	bool wanted = t->emergency || t->lacking, stubborn = g->mem.stalls >= STALLS_KEPT;
 
-	if (g->mem.blocked_ns > t->now_ns)
-		return g->mem.stalls >= STALLS_KEPT ? MEM_STUBBORN : MEM_HELD;
+	if (blocked(t, g))
+		return stubborn ? MEM_STUBBORN : MEM_HELD;
 	if (g->need.swapping || g->need.swap_debt_kib > BAND_KIB)
 		return MEM_SWAPPING;
 	if (g->mem.shrinking || !sampled(g))
@@ -214,7 +223,7 @@ static bool keeps(const struct tick *t, const struct guest *g)
 {
 	enum mem_reason why = held_back(t, g);
 
-	return why == MEM_STUBBORN || why == MEM_SWAPPING || g->mem.blocked_ns > t->now_ns;
+	return why == MEM_SWAPPING || blocked(t, g);
 }
 
 static void set_tiers(struct guest *g, double base, double low, double high)

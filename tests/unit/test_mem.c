@@ -651,6 +651,33 @@ static void a_balloon_that_let_go_is_adopted(void **state)
 	assert_int_equal(r.g[0].target_kib, r.g[0].actual_kib);
 }
 
+static void a_hard_host_tries_whom_it_had_given_up(void **state)
+{
+	struct rig r = rig(1, 1500, 200);
+
+	(void)state;
+	r.stuck[0] = true;
+	assert_true(commanded(&r, 0, 10));
+	assert_true(commanded(&r, 0, 10));
+	assert_int_equal(r.g[0].reason, MEM_RESTORE);
+	r.stuck[0] = false;
+	assert_false(commanded(&r, 0, 20));
+	r.host.available_kib = 500 * MIB;
+	assert_true(commanded(&r, 0, 5));
+	assert_int_equal(r.g[0].reason, MEM_EMERGENCY);
+}
+
+static void a_growth_in_need_is_not_forgotten(void **state)
+{
+	struct rig r = rig(1, 512, 420);
+
+	(void)state;
+	r.stuck[0] = true;
+	assert_true(commanded(&r, 0, 10));
+	ticks(&r, 40);
+	assert_true(r.g[0].target_kib > r.g[0].actual_kib);
+}
+
 static void everything_has_a_name(void **state)
 {
 	(void)state;
@@ -705,6 +732,8 @@ int main(void)
 		cmocka_unit_test(a_grant_is_a_claim_before_it_is_taken_up),
 		cmocka_unit_test(one_command_on_one_sample),
 		cmocka_unit_test(a_balloon_that_let_go_is_adopted),
+		cmocka_unit_test(a_hard_host_tries_whom_it_had_given_up),
+		cmocka_unit_test(a_growth_in_need_is_not_forgotten),
 		cmocka_unit_test(the_owners_limit_squeezes_nobody),
 		cmocka_unit_test(everything_has_a_name),
 		cmocka_unit_test(nobody_is_no_trouble),
