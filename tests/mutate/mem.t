@@ -148,7 +148,7 @@ mutate "a shrink goes step by step" mem.c 's/fmax\(goal, held\(g\) - step\)/goal
 mutate "idle memory is given back" mem.c 's/return held\(g\) > comfort \+ margin.*/return held(g);/'
 mutate "donors give" mem.c 's/if \(fit\(g\) && t->lacking\)/if (false)/'
 mutate "donors give at once in an emergency" mem.c 's/if \(fit\(g\) && t->emergency\)/if (false)/'
-mutate "no growth is too recent when others lack" mem.c 's/bool wanted = .*/bool wanted = false;/'
+mutate "no growth is too recent when others lack" mem.c 's/bool wanted = [^,]*,/bool wanted = false,/'
 mutate "a rescue may lean on a boot" mem.c 's/deep \+= \(double\)t->r->booting_kib;//'
 mutate "rescues come between decisions" mem.c \
 	's/grant\(t, wants_rescue, t->funds_kib/if (t->decide) grant(t, wants_rescue, t->funds_kib/'
