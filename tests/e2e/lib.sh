@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what the tests use
 # What the tests on real guests share: the lab, the daemon's own figures as the judge, vmbal.
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 # shellcheck source=tests/tap.sh
