@@ -35,7 +35,10 @@ void fake_mask(unsigned guest, unsigned vcpu,
 uint64_t fake_mask_of(unsigned guest, unsigned vcpu);
 void fake_fence(unsigned guest, uint64_t mask); /* of the persistent definition; 0: transient */
 void fake_pcpu(unsigned cpu, bool online);
-void fake_capabilities(const char *xml); /* kept, not copied; before the connection */
+void fake_capabilities(const char *xml);           /* kept, not copied; before the connection */
+void fake_occupied(unsigned guest, bool occupied); /* by another client's query */
+int fake_period(unsigned guest);                   /* of its balloon statistics, s */
+bool fake_readonly(void);                          /* the connection is */
 void fake_metadata(unsigned guest, const char *xml); /* kept, not copied; an event */
 void fake_quota(unsigned guest, double cpus);        /* per vCPU; 0: none */
 void fake_nodes(unsigned guest, const char *list);   /* strict memory nodes */

@@ -24,7 +24,7 @@ struct _virDomain {
 };
 
 struct fake_domain {
-	bool running, busy;
+	bool running, busy, occupied;
 	unsigned id, nvcpus;
 	char name[GUEST_NAME_LEN];
 	unsigned char uuid[UUID_LEN];
@@ -189,6 +189,21 @@ void fake_fence(unsigned guest, uint64_t mask)
 void fake_capabilities(const char *xml)
 {
 	host.capabilities = xml;
+}
+
+void fake_occupied(unsigned guest, bool occupied)
+{
+	host.guest[guest].occupied = occupied;
+}
+
+int fake_period(unsigned guest)
+{
+	return host.guest[guest].period;
+}
+
+bool fake_readonly(void)
+{
+	return host.conn.readonly;
 }
 
 void fake_metadata(unsigned guest, const char *xml)
@@ -687,7 +702,8 @@ int virDomainGetControlInfo(virDomainPtr dom, virDomainControlInfoPtr info, unsi
 	if (!d)
 		return fail(VIR_ERR_OPERATION_INVALID);
 	memset(info, 0, sizeof(*info));
-	info->state = VIR_DOMAIN_CONTROL_OK; /* as it is between the steps of a migration */
+	/* OK also where it is busy: so it is between the steps of a migration */
+	info->state = d->occupied ? VIR_DOMAIN_CONTROL_OCCUPIED : VIR_DOMAIN_CONTROL_OK;
 	return 0;
 }
 

@@ -136,6 +136,95 @@ static void dry_run_changes_nothing(void **state)
 	opt.dry_run = false;
 }
 
+/* It is read-only, and thus cannot change anything by mistake. */
+static void dry_run_is_read_only(void **state)
+{
+	(void)state;
+	opt.dry_run = true;
+	begin(2, 4 * GIB_KIB);
+	guests(2, 0.5, 100);
+	intervals(2);
+	assert_true(fake_readonly());
+	assert_int_equal(fake_period(0), 0);
+	end();
+	opt.dry_run = false;
+}
+
+static void statistics_are_turned_on(void **state)
+{
+	(void)state;
+	begin(2, 4 * GIB_KIB);
+	guests(2, 0.5, 100);
+	intervals(2);
+	assert_false(fake_readonly());
+	assert_int_equal(fake_period(0), 1);
+	fake_restart_guest(1);
+	intervals(2);
+	assert_int_equal(fake_period(1), 1);
+	end();
+}
+
+/* Another client's query, over in a moment, is no reason to leave a guest alone. */
+static void a_query_holds_nobody_up(void **state)
+{
+	(void)state;
+	begin(4, 32 * GIB_KIB);
+	guests(8, 0.9, 200);
+	for (unsigned i = 0; i < 8; i++)
+		fake_occupied(i, true);
+	all_on_first(8);
+	intervals(10);
+	assert_int_equal(fake_pins(), 6);
+	end();
+}
+
+/* A growing guest on a large host that is told to act as a small one. */
+static uint64_t held_after_growth(uint64_t limit_kib)
+{
+	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.1 };
+	struct plant_mem_guest conf = { .max_kib = 8 * GIB_KIB,
+					.start_kib = GIB_KIB,
+					.work = { .points = 2,
+						  .point = { { 0, 400.0 * MIB_KIB },
+							     { 200, 3000.0 * MIB_KIB } } },
+					.reporting = true };
+	struct plant_mem_truth truth;
+
+	opt.host_memory_kib = limit_kib;
+	begin(2, 32 * GIB_KIB);
+	fake_guest(1, &load, &conf);
+	intervals(60);
+	plant_mem_truth(fake_mem(), 0, &truth);
+	end();
+	opt.host_memory_kib = 0;
+	return truth.actual_kib;
+}
+
+static void host_memory_is_limited(void **state)
+{
+	(void)state;
+	assert_true(held_after_growth(0) > 2 * GIB_KIB);
+	assert_true(held_after_growth(2 * GIB_KIB) <= 2 * GIB_KIB);
+}
+
+static void memory_alone(void **state)
+{
+	unsigned before;
+
+	(void)state;
+	begin(2, 3 * GIB_KIB);
+	guests(2, 0.1, 100);
+	fake_metadata(0, "<policy mem='off'/>");
+	fake_metadata(1, "<policy mem='off'/>");
+	intervals(60);
+	assert_int_equal(fake_balloons(), 0);
+	before = fake_balloons();
+	fake_metadata(0, NULL);
+	intervals(60);
+	assert_true(fake_balloons() > before);
+	end();
+}
+
 static void others_are_left_alone(void **state)
 {
 	(void)state;
@@ -249,6 +338,11 @@ int main(void)
 		cmocka_unit_test(balances),
 		cmocka_unit_test(calls_do_not_grow),
 		cmocka_unit_test(dry_run_changes_nothing),
+		cmocka_unit_test(dry_run_is_read_only),
+		cmocka_unit_test(statistics_are_turned_on),
+		cmocka_unit_test(a_query_holds_nobody_up),
+		cmocka_unit_test(host_memory_is_limited),
+		cmocka_unit_test(memory_alone),
 		cmocka_unit_test(others_are_left_alone),
 		cmocka_unit_test(fence_is_kept),
 		cmocka_unit_test(busy_guest_delays_nobody),
