@@ -186,10 +186,18 @@ static int node_maplen(struct virt *v)
 	return 0;
 }
 
-/* Without capabilities the host is flat: every pCPU on its own. */
-static void node_topology(struct virt *v)
+/*
+ * Once per connection, and only for the CPU loop: libvirt may take seconds to probe QEMU for
+ * it. Without capabilities the host is flat: every pCPU on its own.
+ */
+void virt_learn_topology(struct virt *v)
 {
-	char *xml = virConnectGetCapabilities(v->conn);
+	char *xml;
+
+	if (v->topology_known)
+		return;
+	v->topology_known = true;
+	xml = virConnectGetCapabilities(v->conn);
 
 	if (!xml || topology_parse(xml, &v->topology) < 0) {
 		memset(&v->topology, 0xff, sizeof(v->topology));
@@ -222,7 +230,7 @@ int virt_connected(struct virt *v)
 	virConnectSetKeepAlive(v->conn, KEEPALIVE_S, KEEPALIVE_COUNT);
 	v->local = uri_is_local(v->conn);
 	v->epoch++;
-	node_topology(v);
+	v->topology_known = false;
 	events_register(v);
 	v->down = false;
 	log_msg(LOG_PRIO_NOTICE, "connected to %s%s", v->opt->uri,

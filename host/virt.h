@@ -63,6 +63,7 @@ struct virt {
 	struct cpuset *set; /* distinct masks */
 	size_t nsets, set_cap;
 	int maplen; /* bytes of a libvirt CPU map of this host */
+	bool topology_known;
 	struct topology topology;
 	int callback[EVENT_KINDS]; /* event registrations; -1: none */
 	int leaked;                /* references that closed connections still had */
@@ -78,6 +79,7 @@ struct virt {
 
 /* virt.c */
 int virt_connected(struct virt *v);
+void virt_learn_topology(struct virt *v);
 void virt_check(struct virt *v, bool *said, const char *what);
 struct domain *domain_find(struct virt *v, const unsigned char *uuid);
 int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n);

@@ -283,6 +283,7 @@ static int vcpus_locked(struct virt *v, struct vcpu_sample *s)
 
 	if (virt_connected(v) < 0 || online_read(v, s) < 0)
 		return -1;
+	virt_learn_topology(v);
 	if (pcpus_read(v, s) < 0)
 		return -1;
 	begun_ns = proc_now_ns();

@@ -98,7 +98,7 @@ run_case() { # VMBAL-ARGUMENTS...
 
 end_case() { # NAME: to be quiet once all is settled
 	local calm
-	wait_settled 25
+	wait_settled 40 # a growth is kept for 30 s
 	ok $? "$1: settles" "$(show_log)"
 	calm=$(now)
 	sleep 15
