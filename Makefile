@@ -34,6 +34,7 @@ help:
 	@echo "make install    to \$$(DESTDIR)\$$(PREFIX), /usr/local by default"
 	@echo "make demo       real guests, before and after (installs what is missing; root)"
 	@echo "make check      all tests (installs what is missing; root)"
+	@echo "make bench      figures of the policies on random simulated hosts"
 	@echo "make lint       cppcheck, clang-tidy, mandoc, shellcheck"
 	@echo "make format     clang-format over the tree"
 
@@ -74,6 +75,11 @@ demo: deps
 check: deps
 	$(MAKE) all tests
 	tests/run
+
+# Figures: the policies on random simulated hosts, and beside the rules of other programs.
+bench: sims
+	$(B)/tests/sim/t_cpu_random
+	$(B)/tests/sim/mem_score
 
 tests: units sims sanitized purity
 
@@ -126,5 +132,5 @@ clean:
 	rm -rf build vmbal $(NAMES)
 
 SHELL = bash
-.PHONY: all help install uninstall deps demo check tests units unit-binaries sims sanitized \
+.PHONY: all help install uninstall deps demo check bench tests units unit-binaries sims sanitized \
 	purity lint format clean

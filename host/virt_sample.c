@@ -174,6 +174,17 @@ static int sets_copy(struct virt *v, struct vcpu_sample *s)
 	return 0;
 }
 
+/* An unpinned vCPU's mask tells the pCPUs that were online when it was read. */
+static void online_changed(struct virt *v, const struct cpuset *online)
+{
+	if (memcmp(&v->online, online, sizeof(v->online)) == 0)
+		return;
+	v->online = *online;
+	v->topology_known = false;
+	for (size_t i = 0; i < v->ndom; i++)
+		v->dom[i].pins_known = false;
+}
+
 static int online_read(struct virt *v, struct vcpu_sample *s)
 {
 	unsigned char *map = NULL;
@@ -193,10 +204,7 @@ static int online_read(struct virt *v, struct vcpu_sample *s)
 		s->npcpus = (unsigned)i + 1;
 	}
 	free(map);
-	if (memcmp(&v->online, &s->online, sizeof(v->online)) != 0)
-		for (size_t i = 0; i < v->ndom; i++)
-			v->dom[i].pins_known = false;
-	v->online = s->online;
+	online_changed(v, &s->online);
 	return 0;
 }
 
@@ -243,7 +251,6 @@ static int pcpus_read(struct virt *v, struct vcpu_sample *s)
 	return 0;
 }
 
-/* What does not change while a connection lasts. */
 static void host_shape(const struct virt *v, struct vcpu_sample *s)
 {
 	s->topology = v->topology;
@@ -292,8 +299,7 @@ static int vcpus_locked(struct virt *v, struct vcpu_sample *s)
 		return -1;
 	fence_refresh(v);
 	s->taken_ns = begun_ns + (proc_now_ns() - begun_ns) / 2;
-	if (s->epoch != v->epoch)
-		host_shape(v, s);
+	host_shape(v, s);
 	s->epoch = v->epoch;
 	result = vcpus_fill(v, s, records, n);
 	virDomainStatsRecordListFree(records);
