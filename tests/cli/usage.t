@@ -77,6 +77,7 @@ try 2 err "missing argument 'COMMAND'" bash -c 'exec -a my_vcpu_scheduler ./vmba
 # No libvirtd: a line that names the connection, and with --once the end.
 try 1 err 'Failed to connect.*nonexistent' ./vmbal -c "$nowhere" --once cpu 1
 try 1 err 'Failed to connect.*nonexistent' ./memory_coordinator -c "$nowhere" -1 1
+try 1 err 'mem 1 s' ./vmbal -c "$nowhere" -1 mem 1 cpu 0.5
 try 1 err 'nosuch:///system: .*(no connection driver|Unable|not supported)' ./vmbal -c nosuch:///system --once cpu 1 mem 1
 
 # Without --once it keeps trying, says so once, and ends within a second of a signal.
