@@ -12,7 +12,7 @@ out=$(make -s install DESTDIR="$root" PREFIX=/opt/x 2>&1)
 ok $? "make install" "$out"
 bin=$root/opt/x/sbin
 for name in vmbal vcpu_scheduler memory_coordinator; do
-	holds "$name is installed and runs" "$(find "$root")" "$bin/$name" --version >/dev/null
+	holds "$name is installed and runs" "$(find "$root")" test "$("$bin/$name" --version)" = "$(./vmbal -V)"
 	holds "$name is the same file" "" test "$bin/$name" -ef "$bin/vmbal"
 	holds "$name has its man page" "" test -s "$root/opt/x/share/man/man8/$name.8"
 done
