@@ -129,6 +129,7 @@ struct vcpu {
 
 	bool sampled; /* run and wait below are of this interval */
 	bool stuck;   /* cannot be moved now: a job holds its domain */
+	bool pinned;  /* since the last decision its target was set, whatever bin says now */
 	double run;   /* CPUs used, by real elapsed time */
 	double wait;  /* time runnable but not running, per time; < 0: unknown */
 	double quota; /* CPUs the domain's quota allows it; 0: no limit */
@@ -204,9 +205,6 @@ struct cpu_report {
  * vCPU's bin, or of the host where it floats (0..1).
  */
 void demand_update(struct vcpu *v, double idle, double elapsed_s);
-
-/* Variance of v->demand, which is a mean of samples. */
-double demand_error(const struct vcpu *v);
 
 /* policy/place.c */
 

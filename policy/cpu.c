@@ -163,24 +163,24 @@ static void see_loads(struct tick *t)
 /* ---- what became of earlier pins ---------------------------------------------------- */
 
 /* Somebody else's pin, unless the sample says that the guest is a new one. */
-static bool is_foreign(const struct vcpu *v)
+static bool is_foreign(const struct vcpu *v, int expected)
 {
-	return v->moved.known && v->sampled && v->bin != v->moved.last &&
-	       v->bin >= BIN_FLOATS && v->moved.last >= BIN_FLOATS;
+	return v->moved.known && v->sampled && v->bin != expected && v->bin >= BIN_FLOATS &&
+	       expected >= BIN_FLOATS;
 }
 
-/* Returns whether a pin of ours is seen for the first time. */
+/* Returns whether we moved it since the last decision. */
 static bool note_bin(struct vcpu *v)
 {
 	struct moved *m = &v->moved;
-	bool ours = m->waiting && v->bin == m->asked;
+	bool ours = m->waiting && (v->pinned || v->bin == m->asked);
 
 	m->foreign -= m->foreign > 0;
-	if (!ours && is_foreign(v))
+	if (is_foreign(v, ours ? m->asked : m->last))
 		m->foreign += FOREIGN_ADD;
 	m->known = true;
 	m->last = v->bin;
-	m->waiting = false;
+	m->waiting = v->pinned = false;
 	return ours;
 }
 

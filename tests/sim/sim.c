@@ -192,6 +192,7 @@ static void act(struct sim *s)
 			continue;
 		plant_pin(s->plant, s->vm[i].task, (unsigned)v->target);
 		v->bin = v->target;
+		v->pinned = true;
 		s->vm[i].pins++;
 	}
 	s->pins += s->pins_now;

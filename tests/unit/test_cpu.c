@@ -107,8 +107,10 @@ static unsigned decide(struct fixture *f)
 
 static void apply(struct fixture *f)
 {
-	for (size_t i = 0; i < f->host.n; i++)
+	for (size_t i = 0; i < f->host.n; i++) {
+		f->vcpu[i].pinned = f->vcpu[i].target != f->vcpu[i].bin;
 		f->vcpu[i].bin = f->vcpu[i].target;
+	}
 }
 
 /* So many intervals with all pins made; the pins. */
