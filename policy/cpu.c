@@ -140,6 +140,7 @@ static void see_loads(struct tick *t)
 {
 	struct cpu_host *h = t->h;
 	double *residual = t->work, left = residuals(t, residual), run = 0, wanted = 0, mine;
+	bool tells = accounts(h);
 
 	for (size_t i = 0; i < h->n; i++) {
 		if (h->vcpu[i].bin != BIN_FLOATS)
@@ -149,7 +150,7 @@ static void see_loads(struct tick *t)
 	}
 	mine = left > 0 ? fmin(1, run / left) : 0;
 	for (size_t b = 0; b < h->nbins; b++) {
-		if (accounts(h))
+		if (tells)
 			see_other(&h->bin[b], residual[b] * (1 - mine));
 		h->bin[b].load = h->bin[b].other;
 		if (left > 0)
@@ -184,13 +185,16 @@ static bool note_bin(struct vcpu *v)
 	return ours;
 }
 
+/* Intervals to wait between passes. */
 static unsigned backoff(const struct cpu_host *h)
 {
-	unsigned doublings = h->passes > BACKOFF_FREE ? h->passes - BACKOFF_FREE : 0;
+	unsigned wait = BACKOFF_FIRST;
 
 	if (h->passes < BACKOFF_FREE)
 		return 0;
-	return doublings >= 6 ? BACKOFF_MAX : BACKOFF_FIRST << doublings;
+	for (unsigned k = BACKOFF_FREE; k < h->passes && wait < BACKOFF_MAX; k++)
+		wait *= 2;
+	return wait;
 }
 
 static void see_pins(struct tick *t)

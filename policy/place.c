@@ -4,7 +4,7 @@
  * The plan starts from where everybody is.  Bins above the target level give up their
  * largest vCPUs, as few as bring them down (Aggarwal, Motwani, Zhu 2003); these go, largest
  * first, to the bin that is least full with them.  Then single moves and swaps lower the
- * fullest bin and the spread, the best per pin first, and what turned out needless goes home.
+ * fullest bin and the spread, the best per pin first: what need not have gone goes home.
  * Several levels are tried; a lower fullest bin wins, then a lower spread, then fewer moves.
  */
 #include "vmbal.h"
@@ -370,7 +370,8 @@ static double gain(const struct place *pl, enum aim goal, size_t p, size_t q, do
 	return a * a + b * b - x * x - y * y;
 }
 
-/* Equal merit is common (the other bin does not show in it), and must not be decided by order. */
+/* Equal merit is common (the other bin does not show in it), and must not be decided by order.
+ */
 static bool beats(const struct step *a, const struct step *b)
 {
 	if (fabs(a->merit - b->merit) > TINY)
@@ -506,38 +507,6 @@ static void refine(struct place *pl, double target, double stop_points)
 
 /* ---- the plan ----------------------------------------------------------------------- */
 
-static double off2(const struct place *pl, double x)
-{
-	return (x - pl->level) * (x - pl->level);
-}
-
-/* Send home what need not have moved, smallest first: it stays within target and spread. */
-static void undo(struct place *pl, double target, double stop_points)
-{
-	struct place_score s = score(pl);
-	double top = fmax(target, s.fullest) + TINY;
-	double most = fmax(stop_points, s.spread) / POINTS;
-	double sum = s.spread / POINTS * s.spread / POINTS * (double)pl->nbins;
-
-	for (size_t k = pl->n; k-- > 0;) {
-		uint32_t i = pl->order[k].i;
-		const struct place_item *it = &pl->item[i];
-		double x, y, after;
-
-		if (it->home < 0 || it->at == it->home)
-			continue;
-		x = (pl->load[it->home] + it->d) / pl->bin[it->home].capacity;
-		y = (pl->load[it->at] - it->d) / pl->bin[it->at].capacity;
-		after = sum + off2(pl, x) - off2(pl, full(pl, (size_t)it->home)) + off2(pl, y) -
-			off2(pl, full(pl, (size_t)it->at));
-		if (x > top || after > most * most * (double)pl->nbins)
-			continue;
-		take(pl, i);
-		put(pl, i, it->home);
-		sum = after;
-	}
-}
-
 /* A plan to one level, left in hand. */
 static struct place_score plan_to(struct place *pl, double target, double stop_points,
 				  bool picky)
@@ -547,7 +516,6 @@ static struct place_score plan_to(struct place *pl, double target, double stop_p
 		evict_bin(pl, b, target, picky);
 	settle(pl);
 	refine(pl, target, stop_points);
-	undo(pl, target, stop_points);
 	return score(pl);
 }
 

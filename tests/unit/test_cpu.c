@@ -246,6 +246,24 @@ static void passes_back_off(void **state)
 	assert_true(late * 60 < early * 540);
 }
 
+/* What was learned in a restless time does not hold for ever. */
+static void passes_are_forgiven(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 12; i++)
+		add(f, 0.2, i % M);
+	add(f, 0.07, 0);
+	add(f, 0.07, 0);
+	f->host.passes = 7;
+	assert_int_equal(run(f, 100), 0);
+	assert_int_equal(f->report.why, CPU_BACKOFF);
+	f->wants[12] = f->wants[13] = 0.01;
+	run(f, 5000);
+	f->wants[12] = f->wants[13] = 0.07;
+	assert_int_equal(run(f, 50), 1);
+}
+
 /* ---- who must and who may not move -------------------------------------------------- */
 
 static void a_forbidden_bin_is_left_at_once(void **state)
@@ -456,6 +474,7 @@ int main(void)
 		TEST(noise_is_no_reason),
 		TEST(pins_must_pay),
 		TEST(passes_back_off),
+		TEST(passes_are_forgiven),
 		TEST(a_forbidden_bin_is_left_at_once),
 		TEST(a_vcpu_astray_is_brought_back),
 		TEST(an_offline_bin_is_left_and_not_used),

@@ -178,8 +178,8 @@ static void against_the_oracle(void **state)
 	print_message(
 		"# %u hosts: fullest %.4f of the optimum, %.2f moves more than its fewest\n",
 		hosts, ratio / hosts, extra / comparable);
-	assert_true(ratio / hosts <= 1.02);
-	assert_true(extra / comparable <= 0.6);
+	assert_true(ratio / hosts <= 1.0035);
+	assert_true(extra / comparable <= 0.35);
 	plant_free(dice);
 }
 
@@ -206,6 +206,27 @@ static void planning_again_gives_nothing(void **state)
 	}
 	print_message("# %u of 300 plans were bettered by a second one\n", again);
 	assert_true(again <= 30);
+	plant_free(dice);
+}
+
+/* From a plan on which loads have changed a little: check_plan asserts that none gets worse. */
+static void near_balance_no_plan_makes_it_worse(void **state)
+{
+	struct plant *dice = plant_new(1, 99);
+
+	(void)state;
+	for (int k = 0; k < 3000; k++) {
+		size_t m = 2 + (size_t)k % 6,
+		       n = m + (size_t)(plant_uniform(dice) * 3 * (double)m);
+
+		host(dice, m, n, k % 3 == 0, k % 2);
+		plan(m, n);
+		for (size_t i = 0; i < n; i++) {
+			vcpu[i].bin = at[i];
+			vcpu[i].demand *= 0.95 + 0.1 * plant_uniform(dice);
+		}
+		plan(m, n);
+	}
 	plant_free(dice);
 }
 
@@ -380,6 +401,18 @@ static void who_must_be_placed_is(void **state)
 	assert_int_equal(bound_fewest(&pl, 9), 2);
 }
 
+static void what_floats_on_is_load_everywhere(void **state)
+{
+	const int where[] = { 0, BIN_FLOATS };
+
+	(void)state;
+	same(3, 2, 0.6, where);
+	begin(3, 2);
+	assert_float_equal(pl.other[1], 0.2, 1e-6);
+	assert_float_equal(place_now(&pl).fullest, 0.8, 1e-6);
+	assert_float_equal(pl.bound, 0.8, 1e-3);
+}
+
 static void who_is_stuck_stays(void **state)
 {
 	struct place_score p;
@@ -425,11 +458,13 @@ int main(void)
 		cmocka_unit_test(other_load_is_lost_capacity),
 		cmocka_unit_test(a_bin_that_is_none_of_ours_does_not_count),
 		cmocka_unit_test(who_must_be_placed_is),
+		cmocka_unit_test(what_floats_on_is_load_everywhere),
 		cmocka_unit_test(who_is_stuck_stays),
 		cmocka_unit_test(an_offline_bin_is_not_used),
 		cmocka_unit_test(wide_bins_count_by_capacity),
 		cmocka_unit_test(against_the_oracle),
 		cmocka_unit_test(planning_again_gives_nothing),
+		cmocka_unit_test(near_balance_no_plan_makes_it_worse),
 		cmocka_unit_test(names_hardly_matter),
 		cmocka_unit_test(the_same_twice),
 		cmocka_unit_test(few_pins),
