@@ -44,7 +44,10 @@ function read_figure(key, value,    part) {
 	figure[guest, key] = value
 	split(key, part, ".")
 	if (part[1] != "vcpu") return
-	if (part[3] == "time") { use[guest, part[2]] = rate(guest SUBSEP key, value); number[guest, vcpus[guest]++] = part[2] }
+	if (part[3] == "time") {
+		number[guest, vcpus[guest]++] = part[2]
+		use[guest, part[2]] = rate(guest SUBSEP key, value)
+	}
 	if (part[3] == "delay") wait[guest, part[2]] = rate(guest SUBSEP key, value)
 }
 
@@ -76,7 +79,8 @@ function sum_up(    i, j, g, k, at, mean, square) {
 			if (!((g, k) in pinned)) continue
 			at = mask[g, k] ~ /^[0-9]+$/ ? mask[g, k] : last[g, k]
 			by_guests[at] += use[g, k]
-			tenants[at] = tenants[at] " " substr(g, length(prefix) + 1) (vcpus[g] > 1 ? "." k : "") ":" percent(use[g, k])
+			tenants[at] = tenants[at] " " serial(g) (vcpus[g] > 1 ? "." k : "") \
+				":" percent(use[g, k])
 		}
 	for (i = 0; i < cpus; i++) mean += by_guests[i] / cpus
 	for (i = 0; i < cpus; i++) square += (by_guests[i] - mean) * (by_guests[i] - mean) / cpus
@@ -100,9 +104,12 @@ function print_lines(    i, j, g, k) {
 		g = name[i]
 		for (j = 0; j < vcpus[g]; j++) {
 			k = number[g, j]
-			if ((g, k) in pinned) print "vcpu", now, g, k, mask[g, k], last[g, k], use[g, k], wait[g, k]
+			if (!((g, k) in pinned)) continue
+			print "vcpu", now, g, k, mask[g, k], last[g, k], use[g, k], wait[g, k]
 		}
-		print "mem", now, g, figure[g, "balloon.current"], figure[g, "balloon.usable"], figure[g, "balloon.unused"], figure[g, "balloon.available"], figure[g, "balloon.rss"], figure[g, "balloon.last-update"]
+		print "mem", now, g, figure[g, "balloon.current"], figure[g, "balloon.usable"],
+			figure[g, "balloon.unused"], figure[g, "balloon.available"],
+			figure[g, "balloon.rss"], figure[g, "balloon.last-update"]
 	}
 	print "host", now, available, int(spread + 0.5)
 }
@@ -114,7 +121,8 @@ function print_frame(    i) {
 	put(sprintf("%d guests   spread %.1f points   host %d MiB available", guests, spread / 10, available / 1024))
 	put("")
 	for (i = 0; i < cpus; i++)
-		put(sprintf("pCPU %-2d [%s] %5.1f%% %s", i, bar(24, 1000, by_guests[i], "#", busy[i], ":"), by_guests[i] / 10, tenants[i]))
+		put(sprintf("pCPU %-2d [%s] %5.1f%% %s", i,
+			bar(24, 1000, by_guests[i], "#", busy[i], ":"), by_guests[i] / 10, tenants[i]))
 	put("")
 	put(sprintf("%-12s %6s %6s %6s %6s", "guest, MiB", "actual", "used", "usable", "rss"))
 	for (i = 0; i < guests; i++) put_guest(name[i])
@@ -125,7 +133,12 @@ function put_guest(g,    actual, used, max) {
 	actual = figure[g, "balloon.current"]
 	max = figure[g, "balloon.maximum"]
 	used = figure[g, "balloon.usable"] == "-" ? 0 : actual - figure[g, "balloon.usable"]
-	put(sprintf("%-12s %6d %6s %6s %6d [%s]", g, actual / 1024, used ? int(used / 1024) : "-", used ? int((actual - used) / 1024) : "-", figure[g, "balloon.rss"] / 1024, bar(34, max, used, "#", actual, "-")))
+	put(sprintf("%-12s %6d %6s %6s %6d [%s]", g, actual / 1024, mib(used), mib(used ? actual - used : 0),
+		figure[g, "balloon.rss"] / 1024, bar(34, max, used, "#", actual, "-")))
+}
+
+function mib(kib) {
+	return kib ? int(kib / 1024) : "-"
 }
 
 # As many a's as the first amount, b's up to the second, dots for the rest.
