@@ -155,15 +155,12 @@ static const char usage_text[] =
 	"\n"
 	"  -c, --connect URI       libvirt connection (default " DEFAULT_URI ")\n"
 	"  -g, --guests PATTERN    manage only guests whose name matches this shell pattern\n"
-	"  -m, --host-memory SIZE  let the guests have this much between them, reserve "
-	"included\n"
+	"  -m, --host-memory SIZE  let the guests have this much between them, reserve included\n"
 	"      --cpus LIST         give guests only these pCPUs, such as 2-7,10-15\n"
 	"      --grain GRAIN       pin to one cpu (default), core, cache or node\n"
 	"      --host-reserve SIZE keep this much memory for the host (default: by its size)\n"
-	"      --overcommit RATIO  promise guests up to RATIO times what the host has (default "
-	"1)\n"
-	"      --surplus TO        leave memory nobody needs to the host (default) or to "
-	"guests\n"
+	"      --overcommit RATIO  promise guests up to RATIO times what the host has (default 1)\n"
+	"      --surplus TO        leave memory nobody needs to the host (default) or to guests\n"
 	"  -n, --dry-run           show every decision and its reason, change nothing\n"
 	"  -1, --once              end after one decision\n"
 	"  -v, --verbose           log what is left alone as well\n"
@@ -287,10 +284,9 @@ static void option(int letter, const char *arg)
 	case 'V': puts("vmbal " VMBAL_VERSION); exit(EXIT_DONE);
 	case ':': wrong_usage("option", arg, "needs a value; see --help");
 	default:
-		wrong_usage(
-			"unknown option", arg,
-			"must be one of -c -g -m --cpus --grain --host-reserve --overcommit "
-			"--surplus -n -1 -v -q -h -V");
+		wrong_usage("unknown option", arg,
+			    "must be one of -c -g -m --cpus --grain --host-reserve "
+			    "--overcommit --surplus -n -1 -v -q -h -V");
 	}
 }
 
@@ -358,8 +354,7 @@ static bool wait_until(int64_t deadline_ns)
 	return stop;
 }
 
-/* The next deadline on the loop's grid; those that passed in a long tick or a pause are
- * skipped. */
+/* The next deadline on the loop's grid, without those that passed in a long tick or a pause. */
 static int64_t deadline_after(int64_t deadline_ns, int64_t period_ns, int64_t now_ns)
 {
 	int64_t least_ns = now_ns + period_ns / 2; /* a shorter interval is a sample of noise */
@@ -465,8 +460,7 @@ static enum exit_status finish(struct virt *virt, enum exit_status status)
 	stop();
 	if (pthread_create(&winder, NULL, wind_up, virt))
 		return EXIT_FAILED;
-	/* Not pthread_clockjoin_np: ThreadSanitizer does not know it and sees races after it.
-	 */
+	/* Not pthread_clockjoin_np: ThreadSanitizer does not know it and sees races after. */
 	clock_gettime(CLOCK_REALTIME, &deadline);
 	deadline = ns_timespec(deadline.tv_sec * NS_PER_S + deadline.tv_nsec + GRACE_NS);
 	if (pthread_timedjoin_np(winder, &leaked, &deadline)) {
@@ -534,9 +528,8 @@ static void say_settings(void)
 	log_msg(LOG_PRIO_NOTICE,
 		"vmbal " VMBAL_VERSION
 		": %s, guests '%s', cpu %g s (0: off), pCPUs %s, grain %s, "
-		"mem %g s (0: off), host memory %llu MiB (0: all), reserve %llu MiB (0: by "
-		"size), "
-		"overcommit %g, surplus to %s%s%s",
+		"mem %g s (0: off), host memory %llu MiB (0: all), "
+		"reserve %llu MiB (0: by size), overcommit %g, surplus to %s%s%s",
 		options.uri, options.guests, options.cpu_interval_s, cpus,
 		grains[options.grain], options.mem_interval_s,
 		(unsigned long long)options.host_memory_kib / 1024,

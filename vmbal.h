@@ -22,8 +22,8 @@
 #include <stdint.h>
 
 #define UUID_LEN       16
-#define GUEST_NAME_LEN 64		/* bytes with the NUL: a longer name is cut, for logs only */
-#define PCPU_MAX       4096		/* pCPUs are numbered below this */
+#define GUEST_NAME_LEN 64   /* bytes with the NUL: a longer name is cut, for logs only */
+#define PCPU_MAX       4096 /* pCPUs are numbered below this */
 
 /* A set of pCPUs, or of bins. */
 struct cpuset {
@@ -50,18 +50,18 @@ enum grain {
 
 /* What the command line asked for. */
 struct options {
-	const char *uri;		/* libvirt's connection URI */
-	const char *guests;		/* a shell pattern for names of guests to manage */
-	const struct cpuset *cpus;	/* pCPUs for guests; NULL: all that are not isolated */
+	const char *uri;           /* libvirt's connection URI */
+	const char *guests;        /* a shell pattern for names of guests to manage */
+	const struct cpuset *cpus; /* pCPUs for guests; NULL: all that are not isolated */
 	enum grain grain;
-	uint64_t host_memory_kib;	/* treat the host as if it had this much; 0: what it has */
-	uint64_t host_reserve_kib;	/* kept for the host; 0: by its size */
-	double overcommit;		/* guests may be promised this many times what there is */
-	bool surplus_to_guests;		/* memory nobody needs is the guests', not the host's */
-	double cpu_interval_s;		/* 0: the loop does not run */
-	double mem_interval_s;		/* 0: the loop does not run */
-	bool dry_run;			/* decide and explain, change nothing */
-	bool once;			/* end after one decision */
+	uint64_t host_memory_kib;  /* treat the host as if it had this much; 0: what it has */
+	uint64_t host_reserve_kib; /* kept for the host; 0: by its size */
+	double overcommit;         /* guests may be promised this many times what there is */
+	bool surplus_to_guests;    /* memory nobody needs is the guests', not the host's */
+	double cpu_interval_s;     /* 0: the loop does not run */
+	double mem_interval_s;     /* 0: the loop does not run */
+	bool dry_run;              /* decide and explain, change nothing */
+	bool once;                 /* end after one decision */
 };
 
 /* ---- policy: CPU ----------------------------------------------------------------- */
@@ -88,24 +88,24 @@ struct bin {
 
 /* What a vCPU's samples told so far.  All zero: nothing. */
 struct demand {
-	double mean;             /* CPUs it would use if nobody was in its way, smoothed */
-	double var;              /* variance of one sample around the mean */
-	unsigned seen;           /* samples taken in */
-	unsigned steps;          /* successive samples far from the mean, on one side */
-	int side;                /* of the last far sample: -1 below, +1 above */
-	double log_run;          /* recent mean of log run, of weight samples */
-	double log_wait;         /* recent mean of log (1 - wait) */
+	double mean;     /* CPUs it would use if nobody was in its way, smoothed */
+	double var;      /* variance of one sample around the mean */
+	unsigned seen;   /* samples taken in */
+	unsigned steps;  /* successive samples far from the mean, on one side */
+	int side;        /* of the last far sample: -1 below, +1 above */
+	double log_run;  /* recent mean of log run, of weight samples */
+	double log_wait; /* recent mean of log (1 - wait) */
 	double weight;
 	double sum_rr, sum_rw, sum_ww; /* squares and products of deviations from these */
 };
 
 /* What the gates remember of a vCPU. */
 struct moved {
-	bool known;        /* last is of this vCPU: false before its first interval */
-	int last;          /* its bin in the interval before */
-	int asked;         /* the bin we last asked for; meaningful when waiting */
-	bool waiting;      /* asked, and not yet seen there */
-	unsigned foreign;  /* times somebody else moved it, forgotten slowly */
+	bool known;       /* last is of this vCPU: false before its first interval */
+	int last;         /* its bin in the interval before */
+	int asked;        /* the bin we last asked for; meaningful when waiting */
+	bool waiting;     /* asked, and not yet seen there */
+	unsigned foreign; /* times somebody else moved it, forgotten slowly */
 };
 
 /* Why a vCPU is told to stay or to go, for logs and --dry-run. */
@@ -120,8 +120,7 @@ enum vcpu_why {
 	VCPU_WHYS,
 };
 
-/* A managed vCPU: identity, the last interval's sample, the policy's own history, the result.
- */
+/* A managed vCPU: identity, the last interval's sample, the policy's history, the result. */
 struct vcpu {
 	unsigned char uuid[UUID_LEN];
 	unsigned number;
@@ -153,9 +152,9 @@ enum cpu_why {
 	CPU_BOUND,      /* no placement can be better by enough to matter */
 	CPU_NOISE,      /* the plan's gain is within the samples' own noise */
 	CPU_COSTLY,     /* the plan's gain does not pay for its pins */
-	CPU_BACKOFF, /* recent passes changed little: waiting longer */
-	CPU_FORCED,  /* only what must leave a forbidden bin moves */
-	CPU_ACTING,  /* the plan is carried out */
+	CPU_BACKOFF,    /* recent passes changed little: waiting longer */
+	CPU_FORCED,     /* only what must leave a forbidden bin moves */
+	CPU_ACTING,     /* the plan is carried out */
 	CPU_WHYS,
 };
 
@@ -179,11 +178,11 @@ struct cpu_host {
 	double elapsed_s; /* real length of the interval */
 	bool churned;     /* a managed domain came or went: busy says nothing of other load */
 
-	unsigned over;   /* successive intervals with the spread over the threshold */
+	unsigned over;    /* successive intervals with the spread over the threshold */
 	unsigned lasting; /* successive intervals with the fullest bin a little too full */
-	bool active;     /* started, and not yet down to the threshold to stop */
-	unsigned passes; /* passes of pins in the current back-off period */
-	unsigned quiet;  /* intervals since the last pass */
+	bool active;      /* started, and not yet down to the threshold to stop */
+	unsigned passes;  /* passes of pins in the current back-off period */
+	unsigned quiet;   /* intervals since the last pass */
 };
 
 /* One interval's decision in numbers.  Loads are relative to capacity: 1.0 is a full bin. */
@@ -229,12 +228,12 @@ struct place_item {
 struct place {
 	const struct bin *bin;
 	size_t nbins, n;
-	double bound;  /* LB: no placement has a less full fullest bin (relative load) */
-	double level;  /* water level: everybody's load if demand were a liquid */
-	double widest; /* the largest capacity of a bin */
-	double *other; /* per bin: what cannot be moved, light floating vCPUs included */
-	double *load;  /* per bin: of the plan being made */
-	double *block; /* per some bins: how full their least full one is */
+	double bound;        /* LB: no placement has a less full fullest bin (relative load) */
+	double level;        /* water level: everybody's load if demand were a liquid */
+	double widest;       /* the largest capacity of a bin */
+	double *other;       /* per bin: what cannot be moved, light floating vCPUs included */
+	double *load;        /* per bin: of the plan being made */
+	double *block;       /* per some bins: how full their least full one is */
 	double *sums, *size; /* per vCPU, for bounds */
 	uint32_t *head;
 	struct place_rank *order, *cand;
@@ -311,38 +310,38 @@ const char *vcpu_why_name(enum vcpu_why why);
 
 /* ---- policy: memory -------------------------------------------------------------- */
 
-#define KIB_UNKNOWN UINT64_MAX	/* a figure the guest or the host did not report */
+#define KIB_UNKNOWN UINT64_MAX /* a figure the guest or the host did not report */
 
 enum guest_state {
 	GUEST_RUNNING,
-	GUEST_PAUSED,	/* not executing: neither stats nor balloon move */
-	GUEST_BUSY,	/* migrating, being saved, or a job holds it: no commands */
-	GUEST_FOREIGN,	/* not ours to command (--guests), but its memory counts */
+	GUEST_PAUSED,  /* not executing: neither stats nor balloon move */
+	GUEST_BUSY,    /* migrating, being saved, or a job holds it: no commands */
+	GUEST_FOREIGN, /* not ours to command (--guests), but its memory counts */
 };
 
 /* Why a guest got its command, or none: one code per guest and call of mem_decide(). */
 enum mem_reason {
 	MEM_NONE,
 	/* a command is set */
-	MEM_RESCUE,	/* grow: it would run dry before the next decision */
-	MEM_BOOT,	/* grow: it restarted while squeezed and must boot with room */
-	MEM_GROW,	/* grow to its share */
-	MEM_IDLE,	/* shrink: it has been holding idle memory */
-	MEM_DONATE,	/* shrink: others want more than is spare */
-	MEM_EMERGENCY,	/* shrink now: others are about to run dry, or the host is */
-	MEM_RESTORE,	/* set back above actual: a shrink stalled, or would squeeze */
+	MEM_RESCUE,    /* grow: it would run dry before the next decision */
+	MEM_BOOT,      /* grow: it restarted while squeezed and must boot with room */
+	MEM_GROW,      /* grow to its share */
+	MEM_IDLE,      /* shrink: it has been holding idle memory */
+	MEM_DONATE,    /* shrink: others want more than is spare */
+	MEM_EMERGENCY, /* shrink now: others are about to run dry, or the host is */
+	MEM_RESTORE,   /* set back above actual: a shrink stalled, or would squeeze */
 	/* no command is set */
-	MEM_CONTENT,	/* it holds what it should */
-	MEM_DUE,	/* it grows at the next decision */
-	MEM_SHORT,	/* it should hold more, but nothing is spare */
-	MEM_SETTLING,	/* the balloon is moving, or the sample is still moved by it */
-	MEM_HELD,	/* a shrink is due, but it grew or stalled too recently */
-	MEM_SWAPPING,	/* a shrink is due, but it is swapping out */
-	MEM_STUBBORN,	/* its balloon stalled too often: no donor for now */
-	MEM_LOCKED,	/* its pages are not given back: hugepages, VFIO, SEV, or as seen */
-	MEM_NO_DRIVER,	/* its balloon never moved and it never reported */
-	MEM_STALE,	/* its stats stopped coming */
-	MEM_BOOTING,	/* it restarted and has not reported yet */
+	MEM_CONTENT,   /* it holds what it should */
+	MEM_DUE,       /* it grows at the next decision */
+	MEM_SHORT,     /* it should hold more, but nothing is spare */
+	MEM_SETTLING,  /* the balloon is moving, or the sample is still moved by it */
+	MEM_HELD,      /* a shrink is due, but it grew or stalled too recently */
+	MEM_SWAPPING,  /* a shrink is due, but it is swapping out */
+	MEM_STUBBORN,  /* its balloon stalled too often: no donor for now */
+	MEM_LOCKED,    /* its pages are not given back: hugepages, VFIO, SEV, or as seen */
+	MEM_NO_DRIVER, /* its balloon never moved and it never reported */
+	MEM_STALE,     /* its stats stopped coming */
+	MEM_BOOTING,   /* it restarted and has not reported yet */
 	MEM_PAUSED,
 	MEM_BUSY,
 	MEM_FOREIGN,
@@ -354,55 +353,55 @@ enum mem_reason {
 
 /* What policy/need.c remembers of a guest.  All zero: nothing yet. */
 struct need_history {
-	bool seen;		/* it has been sampled */
-	bool ever_reported;	/* its stats have changed at least once: it has a driver */
-	bool follows;		/* its MemTotal follows the balloon, offset_kib under actual */
-	bool swapping;		/* it swapped out between the last two samples */
+	bool seen;          /* it has been sampled */
+	bool ever_reported; /* its stats have changed at least once: it has a driver */
+	bool follows;       /* its MemTotal follows the balloon, offset_kib under actual */
+	bool swapping;      /* it swapped out between the last two samples */
 	double offset_kib;
-	int64_t boot_ns;	/* when it restarted; 0: it did not while we watched */
-	int64_t change_ns;	/* when last_update_s last changed since it booted; 0: not yet */
-	int64_t sample_ns;	/* when a sample was last believed since it booted; 0: not yet */
-	int64_t moved_ns;	/* when its balloon last moved or was told to; 0: not yet */
+	int64_t boot_ns;   /* when it restarted; 0: it did not while we watched */
+	int64_t change_ns; /* when last_update_s last changed since it booted; 0: not yet */
+	int64_t sample_ns; /* when a sample was last believed since it booted; 0: not yet */
+	int64_t moved_ns;  /* when its balloon last moved or was told to; 0: not yet */
 	uint64_t last_update_s, boot_id, swap_out_kib, actual_kib; /* as last seen */
-	double demand_kib;	/* D of the last sample believed */
+	double demand_kib;             /* D of the last sample believed */
 	double peak_kib[PEAK_SECONDS]; /* largest D of each of the last seconds */
-	int64_t peak_s;		/* the latest second in peak_kib, at its remainder */
-	double working_kib;	/* W: follows D up at once and down slowly */
-	double velocity;	/* KiB/s at the last sample */
-	double swap_debt_kib;	/* what it swapped out lately, decaying */
-	double step_kib, noise_kib; /* the last change of D; how far it turns back at once */
+	int64_t peak_s;                /* the latest second in peak_kib, at its remainder */
+	double working_kib;            /* W: follows D up at once and down slowly */
+	double velocity;               /* KiB/s at the last sample */
+	double swap_debt_kib;          /* what it swapped out lately, decaying */
+	double step_kib, noise_kib;    /* the last change of D; how far it turns back at once */
 };
 
 #define STALLS_KEPT 3 /* so many within an hour: uncooperative */
 
 /* What policy/ledger.c and policy/mem.c remember of a guest.  All zero: nothing yet. */
 struct mem_history {
-	bool has_driver;	/* its balloon has been seen to be of use, or it reported */
-	bool keeps;		/* ballooned pages were seen to stay with the host */
-	unsigned kept;		/* shrinks in a row that RSS did not follow */
-	uint64_t overhead_kib;	/* most RSS seen beyond what it holds: the VMM's own */
-	int64_t command_ns;	/* our last command; 0: none yet */
-	int64_t grown_ns;	/* our last growth; 0: none yet */
+	bool has_driver;       /* its balloon has been seen to be of use, or it reported */
+	bool keeps;            /* ballooned pages were seen to stay with the host */
+	unsigned kept;         /* shrinks in a row that RSS did not follow */
+	uint64_t overhead_kib; /* most RSS seen beyond what it holds: the VMM's own */
+	int64_t command_ns;    /* our last command; 0: none yet */
+	int64_t grown_ns;      /* our last growth; 0: none yet */
 	uint64_t from_kib, from_rss_kib; /* actual and RSS when the last shrink was sent */
-	bool shrinking;		/* that shrink is not done */
-	int64_t progress_ns;	/* the shrink got as far as progress_kib at that time */
+	bool shrinking;                  /* that shrink is not done */
+	int64_t progress_ns; /* the shrink got as far as progress_kib at that time */
 	uint64_t progress_kib;
-	bool stalled;		/* the shrink makes no progress */
+	bool stalled;                  /* the shrink makes no progress */
 	int64_t stall_ns[STALLS_KEPT]; /* when its latest stalls were */
-	unsigned stalls;	/* how many there were */
-	int64_t blocked_ns;	/* no shrink before this */
-	int64_t refused_ns;	/* no command before this */
-	unsigned refusals;	/* in a row */
-	uint64_t before_kib;	/* what it needed before it restarted */
+	unsigned stalls;               /* how many there were */
+	int64_t blocked_ns;            /* no shrink before this */
+	int64_t refused_ns;            /* no command before this */
+	unsigned refusals;             /* in a row */
+	uint64_t before_kib;           /* what it needed before it restarted */
 };
 
 /* The tiers of sharing: each is filled for all before the next. */
 enum mem_tier {
-	TIER_BASE,	/* given whatever the pool holds */
+	TIER_BASE, /* given whatever the pool holds */
 	TIER_DEMAND,
 	TIER_SURVIVE,
 	TIER_NEED,
-	TIER_COMFORT,	/* only half of what is left is dealt to it */
+	TIER_COMFORT, /* only half of what is left is dealt to it */
 	TIER_SURPLUS,
 	MEM_TIERS
 };
@@ -417,40 +416,40 @@ struct guest {
 	const char *name;
 
 	enum guest_state state;
-	bool locked;		/* known not to give pages back: VFIO, SEV, mlock, hugepages */
-	bool hugepages;		/* its RAM is set aside already: it draws on no available memory */
-	double weight;		/* of its gap beside others'; 0 counts as 1 */
+	bool locked;    /* known not to give pages back: VFIO, SEV, mlock, hugepages */
+	bool hugepages; /* its RAM is set aside already: it draws on no available memory */
+	double weight;  /* of its gap beside others'; 0 counts as 1 */
 	uint64_t max_kib, min_kib; /* the balloon's range; min <= max */
-	uint64_t limit_kib;	/* no growth beyond this; 0: max_kib */
-	uint64_t startup_kib;	/* what it needs to boot; 0: not told */
-	uint64_t actual_kib;	/* what it has now */
-	uint64_t usable_kib;	/* what it could use without swapping; or KIB_UNKNOWN */
-	uint64_t unused_kib;	/* free, caches not counted; or KIB_UNKNOWN */
-	uint64_t caches_kib;	/* disk caches; or KIB_UNKNOWN */
-	uint64_t managed_kib;	/* RAM its kernel manages, libvirt's "available"; or KIB_UNKNOWN */
-	uint64_t swap_out_kib;	/* counter since boot; or KIB_UNKNOWN */
-	uint64_t rss_kib;	/* host memory its QEMU process holds; 0: unknown */
-	uint64_t last_update_s; /* the stamp of its stats; compared only for change */
-	uint64_t boot_id;	/* changes when it restarts or resets */
+	uint64_t limit_kib;        /* no growth beyond this; 0: max_kib */
+	uint64_t startup_kib;      /* what it needs to boot; 0: not told */
+	uint64_t actual_kib;       /* what it has now */
+	uint64_t usable_kib;       /* what it could use without swapping; or KIB_UNKNOWN */
+	uint64_t unused_kib;       /* free, caches not counted; or KIB_UNKNOWN */
+	uint64_t caches_kib;       /* disk caches; or KIB_UNKNOWN */
+	uint64_t managed_kib;      /* RAM its kernel manages (MemTotal); or KIB_UNKNOWN */
+	uint64_t swap_out_kib;     /* counter since boot; or KIB_UNKNOWN */
+	uint64_t rss_kib;          /* host memory its QEMU process holds; 0: unknown */
+	uint64_t last_update_s;    /* the stamp of its stats; compared only for change */
+	uint64_t boot_id;          /* changes when it restarts or resets */
 
 	struct need_history need;
 	struct mem_history mem;
-	uint64_t target_kib;	/* the standing target, as far as we know; 0: not known yet */
+	uint64_t target_kib; /* the standing target, as far as we know; 0: not known yet */
 
 	/* the result, and the figures that decided it */
-	uint64_t command_kib;	/* out: set the balloon to this; 0: leave it */
+	uint64_t command_kib;   /* out: set the balloon to this; 0: leave it */
 	enum mem_reason reason; /* out */
-	uint64_t demand_kib;	/* out: D */
-	uint64_t free_kib;	/* out: actual - D: what it can use at once */
-	double velocity;	/* out: KiB/s by which D is growing, never negative */
-	uint64_t floor_kib;	/* out: never shrunk below this */
-	uint64_t peak_kib;	/* out: D10, the largest D of the last ten seconds */
-	uint64_t survive_kib;	/* out: outlasts a decision's delay */
-	uint64_t wanted_kib;	/* out: need */
-	uint64_t comfort_kib;	/* out: need and some, when the host is well */
-	uint64_t share_kib;	/* out: what sharing the host gives it */
+	uint64_t demand_kib;    /* out: D */
+	uint64_t free_kib;      /* out: actual - D: what it can use at once */
+	double velocity;        /* out: KiB/s by which D is growing, never negative */
+	uint64_t floor_kib;     /* out: never shrunk below this */
+	uint64_t peak_kib;      /* out: D10, the largest D of the last ten seconds */
+	uint64_t survive_kib;   /* out: outlasts a decision's delay */
+	uint64_t wanted_kib;    /* out: need */
+	uint64_t comfort_kib;   /* out: need and some, when the host is well */
+	uint64_t share_kib;     /* out: what sharing the host gives it */
 	uint64_t tier_kib[MEM_TIERS], dealt_kib; /* between mem.c and share_deal() */
-	uint64_t claim_kib;	/* out: host memory it may touch without asking again */
+	uint64_t claim_kib; /* out: host memory it may touch without asking again */
 };
 
 static inline double guest_limit(const struct guest *g)
@@ -459,45 +458,45 @@ static inline double guest_limit(const struct guest *g)
 }
 
 struct mem_host {
-	uint64_t total_kib;	/* 0: unknown: nothing may be decided */
+	uint64_t total_kib;     /* 0: unknown: nothing may be decided */
 	uint64_t available_kib; /* MemAvailable or its like; 0: unknown */
-	double pressure;	/* PSI memory "some" avg10, percent; < 0: unknown */
+	double pressure;        /* PSI memory "some" avg10, percent; < 0: unknown */
 };
 
 enum mem_host_state {
-	HOST_OK,	/* reclaims clear idleness, slowly */
-	HOST_SOFT,	/* everyone toward need */
-	HOST_HARD,	/* no growth but rescue; donors to their floor */
-	HOST_CRITICAL,	/* hard, and the operator must know */
+	HOST_OK,       /* reclaims clear idleness, slowly */
+	HOST_SOFT,     /* everyone toward need */
+	HOST_HARD,     /* no growth but rescue; donors to their floor */
+	HOST_CRITICAL, /* hard, and the operator must know */
 };
 
 struct mem_conf {
-	double interval_s;	/* between decisions */
-	uint64_t reserve_kib;	/* the host's own; 0: by its size */
-	double overcommit;	/* 1 or less: every guest may touch all it holds at once */
-	bool surplus;		/* deal what is left over to the guests, not to the host */
+	double interval_s;    /* between decisions */
+	uint64_t reserve_kib; /* the host's own; 0: by its size */
+	double overcommit;    /* 1 or less: every guest may touch all it holds at once */
+	bool surplus;         /* deal what is left over to the guests, not to the host */
 };
 
 /* What policy/ remembers of the host.  All zero: nothing yet. */
 struct mem_state {
 	enum mem_host_state host;
-	int64_t calm_ns;	/* since when a better state would do; 0: it would not */
-	int64_t decided_ns;	/* the last decision; 0: none yet */
+	int64_t calm_ns;    /* since when a better state would do; 0: it would not */
+	int64_t decided_ns; /* the last decision; 0: none yet */
 };
 
 /* The host's side of a decision, for logs, status and metrics. */
 struct mem_report {
-	bool known;		/* host memory was readable; if not, the rest is zero */
+	bool known; /* host memory was readable; if not, the rest is zero */
 	enum mem_host_state state;
 	uint64_t available_kib;
-	uint64_t reserve_kib;	/* kept for the host itself */
-	uint64_t least_kib;	/* what even a rescue leaves of it */
+	uint64_t reserve_kib;     /* kept for the host itself */
+	uint64_t least_kib;       /* what even a rescue leaves of it */
 	uint64_t outstanding_kib; /* what guests may touch and have not */
-	uint64_t booting_kib;	/* the part of it due to guests that are just booting */
-	int64_t spare_kib;	/* available - reserve - outstanding */
-	uint64_t shortfall_kib; /* what guests need and cannot get */
+	uint64_t booting_kib;     /* the part of it due to guests that are just booting */
+	int64_t spare_kib;        /* available - reserve - outstanding */
+	uint64_t shortfall_kib;   /* what guests need and cannot get */
 	uint64_t held_kib, demand_kib, free_kib; /* sums over the guests */
-	unsigned grows, shrinks; /* commands set */
+	unsigned grows, shrinks;                 /* commands set */
 };
 
 /* policy/need.c: what one guest needs */
@@ -565,12 +564,13 @@ void mem_applied(struct guest *g, int64_t now_ns);
 /* Notes that g's command failed or timed out: leaves g alone for a while, then longer. */
 void mem_refused(struct guest *g, int64_t now_ns);
 
-const char *mem_reason_name(enum mem_reason reason);	/* such as "rescue" */
+const char *mem_reason_name(enum mem_reason reason);        /* such as "rescue" */
 const char *mem_host_state_name(enum mem_host_state state); /* such as "soft" */
 
 /* ---- host: log.c, the only writer of stderr ---------------------------------------- */
 
-enum log_priority {		/* as in sd-daemon(3) */
+/* As in sd-daemon(3). */
+enum log_priority {
 	LOG_PRIO_ERR = 3,
 	LOG_PRIO_WARNING = 4,
 	LOG_PRIO_NOTICE = 5,
@@ -620,9 +620,9 @@ int size_parse(const char *s, uint64_t min_kib, uint64_t max_kib, uint64_t *out_
 
 /* A guest's own policy, from its domain's metadata. */
 struct guest_policy {
-	uint64_t min_kib, max_kib, startup_kib;	/* 0: not told */
-	double weight;				/* of its memory needs beside others' */
-	bool cpu_off, mem_off;			/* leave it alone */
+	uint64_t min_kib, max_kib, startup_kib; /* 0: not told */
+	double weight;                          /* of its memory needs beside others' */
+	bool cpu_off, mem_off;                  /* leave it alone */
 };
 
 /* Reads the element of METADATA_URI.  -1: *out is unchanged, error says which part is wrong. */
@@ -637,7 +637,7 @@ int memory_kind_parse(const char *xml, bool *locked, bool *hugepages);
 
 /* ---- host: topology.c ---------------------------------------------------------------- */
 
-/* For each pCPU a number that those of the same core, last-level cache, node share; -1: unknown. */
+/* For each pCPU a number that those of the same core, cache, node share; -1: unknown. */
 struct topology {
 	int core[PCPU_MAX], cache[PCPU_MAX], node[PCPU_MAX];
 };
@@ -653,7 +653,7 @@ struct cpu_time {
 	uint64_t busy_ns, idle_ns;
 };
 
-int64_t proc_now_ns(void);	/* CLOCK_MONOTONIC */
+int64_t proc_now_ns(void); /* CLOCK_MONOTONIC */
 int proc_cpu_times(struct cpu_time *cpu, size_t n);
 int proc_memory(uint64_t *total_kib, uint64_t *available_kib);
 int proc_memory_pressure(double *some_avg10_percent);
@@ -672,28 +672,28 @@ struct virt;
 struct vcpu_count {
 	unsigned char uuid[UUID_LEN];
 	unsigned number;
-	unsigned name;			/* index into vcpu_sample's names */
-	uint64_t boot_id;		/* changes when the guest restarts: its counters begin anew */
+	unsigned name;    /* index into vcpu_sample's names */
+	uint64_t boot_id; /* changes when the guest restarts: its counters begin anew */
 	uint64_t run_ns;
-	uint64_t wait_ns;		/* waited for a pCPU; UINT64_MAX: this libvirt does not tell */
-	unsigned mask, fence;		/* indices into vcpu_sample's sets */
-	double quota;			/* CPUs its domain's quota leaves it; 0: no limit */
-	bool blocked;			/* its domain refused a pin lately: leave it where it is */
+	uint64_t wait_ns;     /* waited for a pCPU; UINT64_MAX: this libvirt does not tell */
+	unsigned mask, fence; /* indices into vcpu_sample's sets */
+	double quota;         /* CPUs its domain's quota leaves it; 0: no limit */
+	bool blocked;         /* its domain refused a pin lately: leave it where it is */
 };
 
 /* Everything one tick of the CPU loop reads.  All zero before the first call. */
 struct vcpu_sample {
 	int64_t taken_ns;
-	unsigned epoch;			/* changes with each new connection */
+	unsigned epoch; /* changes with each new connection */
 	struct cpuset online;
-	struct cpuset isolated;		/* the kernel schedules nothing there by itself */
+	struct cpuset isolated; /* the kernel schedules nothing there by itself */
 	struct topology topology;
-	unsigned npcpus;		/* the highest online pCPU, plus one */
-	struct cpu_time *pcpu;		/* npcpus of them */
-	struct vcpu_count *vcpu;	/* managed ones, by UUID, then number */
+	unsigned npcpus;         /* the highest online pCPU, plus one */
+	struct cpu_time *pcpu;   /* npcpus of them */
+	struct vcpu_count *vcpu; /* managed ones, by UUID, then number */
 	size_t n;
 	char (*name)[GUEST_NAME_LEN];
-	struct cpuset *set;		/* distinct masks and fences */
+	struct cpuset *set; /* distinct masks and fences */
 	size_t nsets;
 	size_t pcpu_cap, vcpu_cap, name_cap, set_cap; /* allocated, virt.c's own */
 };
@@ -701,19 +701,19 @@ struct vcpu_sample {
 /* Everything one tick of the memory loop reads.  All zero before the first call. */
 struct guest_sample {
 	int64_t taken_ns;
-	unsigned epoch;			/* changes with each new connection */
-	struct mem_host host;		/* total and available 0 where they could not be read */
-	struct guest *guest;		/* by UUID; identity and sample filled, the rest zero */
+	unsigned epoch;       /* changes with each new connection */
+	struct mem_host host; /* total and available 0 where they could not be read */
+	struct guest *guest;  /* by UUID; identity and sample filled, the rest zero */
 	size_t n;
 	char (*name)[GUEST_NAME_LEN];
-	size_t guest_cap, name_cap;	/* allocated, virt.c's own */
+	size_t guest_cap, name_cap; /* allocated, virt.c's own */
 };
 
 enum virt_result {
 	VIRT_DONE,
-	VIRT_GONE,		/* the guest is not there any more: nobody's fault */
-	VIRT_BUSY,		/* a job holds the guest; it is left alone for a while */
-	VIRT_FAILED,		/* logged */
+	VIRT_GONE,   /* the guest is not there any more: nobody's fault */
+	VIRT_BUSY,   /* a job holds the guest; it is left alone for a while */
+	VIRT_FAILED, /* logged */
 };
 
 /* Starts libvirt's event thread; does not connect yet.  NULL: no memory or no thread. */
