@@ -119,7 +119,7 @@ purity: $(POLICY)
 lint:
 	cppcheck -q --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
 		--inline-suppr --suppress=missingIncludeSystem $(DEFINES) vmbal.c policy host
-	clang-tidy --quiet --warnings-as-errors='*' vmbal.c policy/*.c host/*.c -- $(DEFINES) -std=gnu11
+	clang-tidy --quiet --warnings-as-errors='*' vmbal.c policy/*.c host/*.c -- $(DEFINES) $(LIB_CFLAGS) -std=gnu11
 	mandoc -Tlint -W warning man/vmbal.8
 	shellcheck -x -e SC2001 lab/lab lab/demo lab/plot lab/judge.sh tests/run \
 		$(wildcard tests/*/*.t tests/*/*.sh tests/*.sh) .ci/run

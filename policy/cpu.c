@@ -293,10 +293,10 @@ static double noise_of(const struct tick *t, double fullest, double *average)
 
 	for (size_t i = 0; i < h->n; i++) {
 		const struct vcpu *v = &h->vcpu[i];
-		const struct bin *b = v->bin >= 0 ? &h->bin[v->bin] : NULL;
+		const struct bin *b = &h->bin[v->bin >= 0 ? v->bin : 0];
 
 		all += v->seen.var;
-		if (b && b->capacity > 0 && b->load >= fullest * b->capacity)
+		if (v->bin >= 0 && b->capacity > 0 && b->load >= fullest * b->capacity)
 			top += v->seen.var / (b->capacity * b->capacity);
 	}
 	for (size_t b = 0; b < h->nbins; b++)

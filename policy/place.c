@@ -284,7 +284,7 @@ static void evict_bin(struct place *pl, size_t b, double target, bool picky)
 /* The least full bin of a block: a lower bound for those of it that a vCPU may use. */
 static void see_block(struct place *pl, size_t block)
 {
-	size_t end = fmin((block + 1) * BLOCK, pl->nbins);
+	size_t end = (block + 1) * BLOCK < pl->nbins ? (block + 1) * BLOCK : pl->nbins;
 	double least = DBL_MAX;
 
 	for (size_t b = block * BLOCK; b < end; b++)
