@@ -25,6 +25,7 @@
 #define SIZE_MAX_KIB    (1ULL << 40)   /* a pebibyte */
 #define OVERCOMMIT_MAX  10
 #define GRACE_NS        800000000LL /* a loop stuck in a call is left behind after this */
+#define RESTORE_NS      500000000LL /* of it, for putting masks back */
 #define NS_PER_S        1000000000LL
 
 enum exit_status {
@@ -39,6 +40,7 @@ struct loop {
 	const char *link; /* the name vmbal has when it is this loop alone */
 	void *(*open)(struct virt *, const struct options *);
 	int (*tick)(void *);
+	int (*restore)(void *, int64_t); /* by a deadline; returns how much was not */
 	void (*close)(void *);
 	double *interval_s;
 	unsigned (*ticks)(double); /* per interval */
@@ -51,6 +53,7 @@ struct loop {
 
 static struct options options = { .uri = DEFAULT_URI, .guests = "*", .overcommit = 1 };
 static enum log_priority log_limit = LOG_PRIO_INFO;
+static bool restore_only; /* the command is "restore" */
 
 /* Guards stopping, whose coming true stop_cond tells, and loops_done. */
 static pthread_mutex_t stop_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -70,6 +73,11 @@ static int cpu_tick(void *state)
 	return cpu_loop_tick(state);
 }
 
+static int cpu_restore(void *state, int64_t deadline_ns)
+{
+	return cpu_loop_restore(state, deadline_ns);
+}
+
 static void cpu_close(void *state)
 {
 	cpu_loop_free(state);
@@ -83,6 +91,12 @@ static void *mem_open(struct virt *virt, const struct options *opt)
 static int mem_tick(void *state)
 {
 	return mem_loop_tick(state);
+}
+
+static int mem_restore(void *state, int64_t deadline_ns)
+{
+	(void)deadline_ns;
+	return mem_loop_restore(state);
 }
 
 static void mem_close(void *state)
@@ -102,6 +116,7 @@ static struct loop loops[] = {
 	  .link = "vcpu_scheduler",
 	  .open = cpu_open,
 	  .tick = cpu_tick,
+	  .restore = cpu_restore,
 	  .close = cpu_close,
 	  .interval_s = &options.cpu_interval_s,
 	  .ticks = once_per_interval },
@@ -109,6 +124,7 @@ static struct loop loops[] = {
 	  .link = "memory_coordinator",
 	  .open = mem_open,
 	  .tick = mem_tick,
+	  .restore = mem_restore,
 	  .close = mem_close,
 	  .interval_s = &options.mem_interval_s,
 	  .ticks = mem_loop_watches },
@@ -141,17 +157,20 @@ enum {
 	OPT_GRAIN,
 	OPT_RESERVE,
 	OPT_OVERCOMMIT,
-	OPT_SURPLUS
+	OPT_SURPLUS,
+	OPT_RESTORE
 }; /* options without a letter */
 
 static const char usage_text[] =
 	"usage: vmbal [options] cpu SECONDS [mem SECONDS]\n"
 	"       vmbal [options] mem SECONDS [cpu SECONDS]\n"
+	"       vmbal [-nqv] [-c URI] restore\n"
 	"       vcpu_scheduler [options] SECONDS\n"
 	"       memory_coordinator [options] SECONDS\n"
 	"\n"
 	"Balances the guests of a KVM host: every SECONDS (0.1 to 86400), cpu repins vCPUs so\n"
 	"that all pCPUs carry a similar load, and mem moves memory between balloons.\n"
+	"restore puts back, after the end or a crash, the masks that vCPUs were found with.\n"
 	"\n"
 	"  -c, --connect URI       libvirt connection (default " DEFAULT_URI ")\n"
 	"  -g, --guests PATTERN    manage only guests whose name matches this shell pattern\n"
@@ -161,6 +180,7 @@ static const char usage_text[] =
 	"      --host-reserve SIZE keep this much memory for the host (default: by its size)\n"
 	"      --overcommit RATIO  promise guests up to RATIO times what the host has (default 1)\n"
 	"      --surplus TO        leave memory nobody needs to the host (default) or to guests\n"
+	"      --restore           when ending, put vCPUs back on the masks they were found with\n"
 	"  -n, --dry-run           show every decision and its reason, change nothing\n"
 	"  -1, --once              end after one decision\n"
 	"  -v, --verbose           log what is left alone as well\n"
@@ -201,12 +221,15 @@ static void command_args(int argc, char **argv)
 {
 	if (argc == 0)
 		wrong_usage("missing argument", "COMMAND",
-			    "must be cpu SECONDS, mem SECONDS or both");
-	for (int i = 0; i < argc; i += 2) {
+			    "must be cpu SECONDS, mem SECONDS, both, or restore");
+	restore_only = strcmp(argv[0], "restore") == 0;
+	if (restore_only && argc > 1)
+		wrong_usage("unexpected argument", argv[1], "restore takes none");
+	for (int i = 0; i < argc && !restore_only; i += 2) {
 		const struct loop *loop = loop_by_name(argv[i]);
 
 		if (!loop)
-			wrong_usage("unknown command", argv[i], "must be cpu or mem");
+			wrong_usage("unknown command", argv[i], "must be cpu, mem or restore");
 		if (i + 1 == argc)
 			wrong_usage("missing SECONDS after", argv[i],
 				    "must be a decimal number from 0.1 to 86400");
@@ -276,6 +299,7 @@ static void option(int letter, const char *arg)
 		break;
 	case OPT_OVERCOMMIT: overcommit_arg(optarg); break;
 	case OPT_SURPLUS: surplus_arg(optarg); break;
+	case OPT_RESTORE: options.restore = true; break;
 	case 'n': options.dry_run = true; break;
 	case '1': options.once = true; break;
 	case 'v': log_limit = LOG_PRIO_DEBUG; break;
@@ -312,6 +336,7 @@ static void parse(int argc, char **argv)
 		{ "host-reserve", required_argument, NULL, OPT_RESERVE },
 		{ "overcommit", required_argument, NULL, OPT_OVERCOMMIT },
 		{ "surplus", required_argument, NULL, OPT_SURPLUS },
+		{ "restore", no_argument, NULL, OPT_RESTORE },
 		{ "dry-run", no_argument, NULL, 'n' },
 		{ "once", no_argument, NULL, '1' },
 		{ "verbose", no_argument, NULL, 'v' },
@@ -426,17 +451,33 @@ static void stop(void)
 	pthread_mutex_unlock(&stop_lock);
 }
 
-/* Waits for the loops and closes everything; a thread, since a dead libvirtd can hold it up. */
+/* Masks are put back as far as there is time. */
+static void loop_close(struct loop *loop, int64_t deadline_ns)
+{
+	int left = 0;
+
+	if (loop->running)
+		pthread_join(loop->thread, NULL);
+	if (options.restore && loop->running && !options.dry_run)
+		left = loop->restore(loop->state, deadline_ns);
+	if (left)
+		log_msg(LOG_PRIO_WARNING, "%s: not all is put back: 'vmbal restore' can do it",
+			loop->name);
+	if (loop->state)
+		loop->close(loop->state);
+}
+
+/*
+ * Waits for the loops and closes everything; a thread, since a dead libvirtd can hold it up.
+ * Memory comes first: a shrink that nobody watches can kill its guest.
+ */
 static void *wind_up(void *virt)
 {
 	static int leaked;
+	int64_t deadline_ns = proc_now_ns() + RESTORE_NS;
 
-	for (size_t i = 0; i < NLOOPS; i++) {
-		if (loops[i].running)
-			pthread_join(loops[i].thread, NULL);
-		if (loops[i].state)
-			loops[i].close(loops[i].state);
-	}
+	for (size_t i = NLOOPS; i > 0; i--)
+		loop_close(&loops[i - 1], deadline_ns);
 	leaked = virt_free(virt);
 	return &leaked;
 }
@@ -473,7 +514,77 @@ static enum exit_status finish(struct virt *virt, enum exit_status status)
 	return any_failed() ? EXIT_FAILED : status;
 }
 
+/* ---- the command restore ---- */
+
+/* What the last run left, of both loops.  Signals end it as they do any program. */
+static enum exit_status restore(struct virt *virt)
+{
+	int failed = 0;
+
+	for (size_t i = NLOOPS; i > 0; i--) {
+		struct loop *loop = &loops[i - 1];
+
+		loop->state = loop->open(virt, &options);
+		failed |= !loop->state || loop->restore(loop->state, INT64_MAX);
+		if (loop->state)
+			loop->close(loop->state);
+	}
+	virt_free(virt);
+	return failed ? EXIT_FAILED : EXIT_DONE;
+}
+
 /* ---- the process ---- */
+
+/* One vmbal per loop, connection and runtime directory. */
+static int locks_take(const char *dir)
+{
+	char path[RUNTIME_PATH_LEN];
+
+	if (runtime_path(dir, options.uri, "lock", path, sizeof(path)) < 0) {
+		log_msg(LOG_PRIO_ERR, "%s: %s", options.uri, strerror(errno));
+		return -1;
+	}
+	for (unsigned i = 0; i < NLOOPS; i++) {
+		pid_t holder = 0;
+		int result = 0;
+
+		if (*loops[i].interval_s > 0 || restore_only)
+			result = runtime_lock(path, i, &holder);
+		if (result < 0)
+			log_msg(LOG_PRIO_ERR, "%s: %s", path, strerror(errno));
+		if (result > 0)
+			log_msg(LOG_PRIO_ERR, "%s: process %ld runs the %s loop already",
+				options.uri, (long)holder, loops[i].name);
+		if (result)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * Finds the place for state and locks, and takes the locks.  Root can have one, so that its
+ * lack is an error; others may have to do without.  A dry run needs none.
+ */
+static int runtime_begin(void)
+{
+	static char dir[RUNTIME_PATH_LEN];
+	char error[RUNTIME_PATH_LEN + 64];
+
+	if (options.dry_run && !restore_only)
+		return 0;
+	if (runtime_dir(dir, sizeof(dir), error, sizeof(error)) == 0) {
+		options.runtime_dir = dir;
+		return options.dry_run ? 0 : locks_take(dir);
+	}
+	if (geteuid() == 0 || restore_only) {
+		log_msg(LOG_PRIO_ERR, "no runtime directory: %s", error);
+		return -1;
+	}
+	log_msg(LOG_PRIO_WARNING,
+		"no runtime directory: %s: masks are not saved, and a second vmbal is not noticed",
+		error);
+	return 0;
+}
 
 /* Signals are blocked before the first thread exists, so that only sigwait() gets them. */
 static void signals_block(sigset_t *set)
@@ -529,13 +640,14 @@ static void say_settings(void)
 		"vmbal " VMBAL_VERSION
 		": %s, guests '%s', cpu %g s (0: off), pCPUs %s, grain %s, "
 		"mem %g s (0: off), host memory %llu MiB (0: all), "
-		"reserve %llu MiB (0: by size), overcommit %g, surplus to %s%s%s",
+		"reserve %llu MiB (0: by size), overcommit %g, surplus to %s%s%s%s",
 		options.uri, options.guests, options.cpu_interval_s, cpus,
 		grains[options.grain], options.mem_interval_s,
 		(unsigned long long)options.host_memory_kib / 1024,
 		(unsigned long long)options.host_reserve_kib / 1024, options.overcommit,
 		options.surplus_to_guests ? "guests" : "the host",
-		options.dry_run ? ", dry run" : "", options.once ? ", once" : "");
+		options.dry_run ? ", dry run" : "", options.once ? ", once" : "",
+		options.restore ? ", restore" : "");
 }
 
 int main(int argc, char **argv)
@@ -545,14 +657,21 @@ int main(int argc, char **argv)
 
 	parse(argc, argv);
 	log_init(log_limit);
-	signals_block(&set);
-	stop_cond_init();
-	say_settings();
+	if (runtime_begin() < 0)
+		return EXIT_FAILED;
+	if (!restore_only) {
+		signals_block(&set);
+		stop_cond_init();
+		say_settings();
+		runtime_warn_rivals();
+	}
 	virt = virt_new(&options);
 	if (!virt) {
 		log_msg(LOG_PRIO_ERR, "cannot start libvirt's event loop");
 		return EXIT_FAILED;
 	}
+	if (restore_only)
+		return restore(virt);
 	if (loops_start(virt) == 0) {
 		wait_for_end(&set);
 		return finish(virt, EXIT_DONE);

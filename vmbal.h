@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define UUID_LEN       16
 #define GUEST_NAME_LEN 64   /* bytes with the NUL: a longer name is cut, for logs only */
@@ -40,6 +41,11 @@ static inline void cpuset_add(struct cpuset *s, unsigned i)
 	s->bits[i / 64] |= (uint64_t)1 << (i % 64);
 }
 
+static inline bool cpuset_equal(const struct cpuset *a, const struct cpuset *b)
+{
+	return __builtin_memcmp(a, b, sizeof(*a)) == 0;
+}
+
 /* What a bin is: the pCPUs inside which the kernel is left to choose. */
 enum grain {
 	GRAIN_CPU,
@@ -58,10 +64,12 @@ struct options {
 	uint64_t host_reserve_kib; /* kept for the host; 0: by its size */
 	double overcommit;         /* guests may be promised this many times what there is */
 	bool surplus_to_guests;    /* memory nobody needs is the guests', not the host's */
+	const char *runtime_dir;   /* for state and locks; NULL: there is none */
 	double cpu_interval_s;     /* 0: the loop does not run */
 	double mem_interval_s;     /* 0: the loop does not run */
 	bool dry_run;              /* decide and explain, change nothing */
 	bool once;                 /* end after one decision */
+	bool restore;              /* put masks back when ending */
 };
 
 /* ---- policy: CPU ----------------------------------------------------------------- */
@@ -658,6 +666,91 @@ int proc_cpu_times(struct cpu_time *cpu, size_t n);
 int proc_memory(uint64_t *total_kib, uint64_t *available_kib);
 int proc_memory_pressure(double *some_avg10_percent);
 int proc_isolated(struct cpuset *out);
+#define BOOT_ID_LEN 37       /* bytes with the NUL */
+int proc_boot_id(char *out); /* of the kernel's run, a UUID */
+
+/* ---- host: runtime.c, the runtime directory -------------------------------------------- */
+
+#define RUNTIME_PATH_LEN 4096 /* bytes with the NUL */
+
+/*
+ * Finds or makes it: $RUNTIME_DIRECTORY, else /run/vmbal for root, else
+ * $XDG_RUNTIME_DIR/vmbal.  -1: error says why there is none that can be used.
+ */
+int runtime_dir(char *path, size_t len, char *error, size_t error_len);
+
+/* The path of the file for this connection.  -1 and ENAMETOOLONG: the URI is too long. */
+int runtime_path(const char *dir, const char *uri, const char *suffix, char *path, size_t len);
+
+/* Creates a file that was not there, and is the directory's owner's; returns it open. */
+int runtime_create(const char *path);
+
+/*
+ * Reads a file of ours, of root or of the directory's owner; the caller frees *text.  NULL, or
+ * why it cannot be read or trusted.
+ */
+const char *runtime_read(const char *path, size_t max, char **text, size_t *len);
+
+/*
+ * Locks a byte of a file until the process ends, however it ends.  1: *holder has it (0: a
+ * process of another PID namespace).
+ */
+int runtime_lock(const char *path, unsigned byte, pid_t *holder);
+
+/* Warns of programs on this host that do the same work. */
+void runtime_warn_rivals(void);
+
+/* ---- host: state.c, what must outlive a crash ------------------------------------------ */
+
+/* A vCPU that was pinned, or a guest that is shrinking. */
+struct mark {
+	unsigned char uuid[UUID_LEN];
+	unsigned run; /* libvirt's id of the guest's run */
+	unsigned vcpu;
+	uint64_t target_kib;    /* what it shrinks to; 0: this is of a pin */
+	struct cpuset found;    /* before the first pin; every bit: it floated */
+	struct cpuset asked[2]; /* last asked for, and before that: a crash may leave either */
+};
+
+struct marks {
+	struct mark *mark; /* by UUID, then vCPU */
+	size_t n, cap;
+};
+
+struct state {
+	struct marks marks;
+	const char *uri;
+	char boot[BOOT_ID_LEN];
+	char path[RUNTIME_PATH_LEN]; /* empty: kept in memory only */
+	bool readonly;
+	bool changed; /* since it was saved */
+	bool unsaved; /* said so in the log */
+	bool refused; /* a file was there and is not trusted */
+};
+
+/*
+ * Reads a state file's text; *out is the caller's to free.  That of another boot of the host
+ * is valid and void.  -1: *error says what is wrong.
+ */
+int state_parse(const char *text, size_t len, const char *uri, const char *boot,
+		struct marks *out, const char **error);
+
+/* Takes over what the last run left; a file that cannot be trusted is set aside. */
+void state_open(struct state *s, const struct options *opt, const char *kind);
+void state_close(struct state *s);
+
+/* Replaces the file if there is news; removes it when nothing is kept. */
+void state_save(struct state *s);
+
+/* Notes a pin about to be made; found counts when it is the first.  -1: no memory. */
+int state_pin(struct state *s, const unsigned char *uuid, unsigned run, unsigned vcpu,
+	      const struct cpuset *found, const struct cpuset *asked);
+
+/* Notes a shrink under way.  -1: no memory. */
+int state_shrink(struct state *s, const unsigned char *uuid, unsigned run, uint64_t target_kib);
+
+/* Forgets what keep() says no to. */
+void state_filter(struct state *s, bool (*keep)(const struct mark *, void *), void *arg);
 
 /* ---- host: virt.c, the only file that knows libvirt ---------------------------------- */
 
@@ -733,6 +826,33 @@ enum virt_result virt_pin(struct virt *virt, const unsigned char *uuid, unsigned
 			  const struct cpuset *mask);
 enum virt_result virt_set_memory(struct virt *virt, const unsigned char *uuid, uint64_t kib);
 
+/* Pins where the persistent definition may not allow it, to what was there before. */
+enum virt_result virt_pin_back(struct virt *virt, const unsigned char *uuid, unsigned vcpu,
+			       const struct cpuset *mask);
+
+/* Libvirt's id of a guest's present run, by the last sample; 0: it does not run. */
+unsigned virt_run(struct virt *virt, const unsigned char *uuid);
+
+/* A vCPU as it is now, and the pCPUs online in the last sample. */
+struct vcpu_live {
+	char guest[GUEST_NAME_LEN];
+	struct cpuset mask, online;
+};
+enum virt_result virt_vcpu(struct virt *virt, const unsigned char *uuid, unsigned vcpu,
+			   struct vcpu_live *out);
+
+/* Asks anew, at the next sample, for all that is kept about guests.  Never waits. */
+void virt_refresh(struct virt *virt);
+
+/* ---- host: restore.c ----------------------------------------------------------------- */
+
+/*
+ * Puts the vCPUs of s back on the masks they were found with, as far as pCPUs are online.  One
+ * that somebody else has pinned since is left.  Takes a sample of vCPUs before.  Returns how
+ * many could not be put back by deadline_ns; these stay in s.
+ */
+int state_restore(struct state *s, struct virt *virt, int64_t deadline_ns);
+
 /* ---- host: cpuloop.c, memloop.c: one tick of each loop ------------------------------- */
 
 struct cpu_loop;
@@ -751,8 +871,17 @@ void mem_loop_free(struct mem_loop *loop);
 int cpu_loop_tick(struct cpu_loop *loop);
 int mem_loop_tick(struct mem_loop *loop);
 
+/*
+ * Puts back masks that are still ours, before deadline_ns; one that others changed is left.
+ * Returns how many could not be put back and are kept in the state file; -1: unknown.
+ */
+int cpu_loop_restore(struct cpu_loop *loop, int64_t deadline_ns);
+
 /* Takes back shrinks that have not been met: call it before the loop goes. */
 void mem_loop_settle(struct mem_loop *loop);
+
+/* Takes back shrinks that a crash left.  Returns how many could not be; -1: unknown. */
+int mem_loop_restore(struct mem_loop *loop);
 
 /* How many ticks, evenly spaced, the memory loop wants in each of its intervals. */
 unsigned mem_loop_watches(double interval_s);

@@ -24,6 +24,7 @@ struct cpu_loop {
 	struct cpuset *allowed;          /* bins allowed by each of now.set as a fence */
 	void *work;                      /* the policy's scratch memory */
 	size_t vcpu_cap, merged_cap, count_cap, allowed_cap, bin_cap, work_cap;
+	struct state kept; /* masks as they were found */
 	enum cpu_why said; /* the host decision last logged */
 	bool said_any;
 };
@@ -36,11 +37,13 @@ struct cpu_loop *cpu_loop_new(struct virt *virt, const struct options *opt)
 		return NULL;
 	l->virt = virt;
 	l->opt = opt;
+	state_open(&l->kept, opt, "pins");
 	return l;
 }
 
 void cpu_loop_free(struct cpu_loop *l)
 {
+	state_close(&l->kept);
 	virt_vcpus_free(&l->now);
 	virt_vcpus_free(&l->before);
 	free(l->host.bin);
@@ -376,6 +379,55 @@ static void vcpu_act(struct cpu_loop *l, const struct vcpu *v, const struct vcpu
 		say_vcpu(l, v, c, &mask, "could not pin");
 }
 
+/* What a vCPU was found with; one that floated is to float again, whatever is online then. */
+static struct cpuset found_mask(const struct cpu_loop *l, const struct vcpu_count *c)
+{
+	struct cpuset found = l->now.set[c->mask], reached = found;
+
+	cpuset_and(&reached, &l->now.online);
+	if (cpuset_equal(&reached, &l->now.online))
+		memset(&found, 0xff, sizeof(found));
+	return found;
+}
+
+static bool still_runs(const struct mark *m, void *virt)
+{
+	return virt_run(virt, m->uuid) == m->run;
+}
+
+/* Saves what the vCPUs about to be pinned have, before the first pin is made. */
+static int pins_remember(struct cpu_loop *l)
+{
+	for (size_t i = 0; i < l->host.n && !l->opt->dry_run; i++) {
+		const struct vcpu *v = &l->host.vcpu[i];
+		struct cpuset found, asked;
+
+		if (v->target == v->bin)
+			continue;
+		found = found_mask(l, l->count[i]);
+		asked = target_mask(l, v, l->count[i]);
+		if (state_pin(&l->kept, v->uuid, virt_run(l->virt, v->uuid), v->number, &found,
+			      &asked) < 0)
+			return -1;
+	}
+	if (l->kept.changed)
+		state_filter(&l->kept, still_runs, l->virt);
+	state_save(&l->kept);
+	return 0;
+}
+
+int cpu_loop_restore(struct cpu_loop *l, int64_t deadline_ns)
+{
+	int left = 0;
+
+	if (l->kept.marks.n) {
+		if (virt_vcpus(l->virt, &l->now) < 0)
+			return -1;
+		left = state_restore(&l->kept, l->virt, deadline_ns);
+	}
+	return l->kept.refused ? -1 : left;
+}
+
 static void act(struct cpu_loop *l)
 {
 	say_host(l);
@@ -400,6 +452,10 @@ int cpu_loop_tick(struct cpu_loop *l)
 		return -1;
 	}
 	cpu_decide(&l->host, &cpu_limits_default, l->work, &l->report);
+	if (pins_remember(l) < 0) {
+		log_msg(LOG_PRIO_ERR, "cpu: out of memory: this interval's pins are not made");
+		return -1;
+	}
 	act(l);
 	return l->report.why != CPU_PERSIST;
 }

@@ -23,8 +23,10 @@ struct mem_loop {
 	struct mem_conf conf;
 	struct mem_state state;
 	struct mem_report report;
-	unsigned ticks; /* since the last decision */
-	bool decided;   /* at least once */
+	unsigned ticks;    /* since the last decision */
+	bool decided;      /* at least once */
+	struct state kept; /* shrinks under way */
+	bool adopted;      /* those that a crash left have been looked at */
 	bool said_any;
 	enum mem_host_state said; /* the host state last logged */
 };
@@ -46,11 +48,13 @@ struct mem_loop *mem_loop_new(struct virt *virt, const struct options *opt)
 	l->conf.reserve_kib = opt->host_reserve_kib;
 	l->conf.overcommit = opt->overcommit;
 	l->conf.surplus = opt->surplus_to_guests;
+	state_open(&l->kept, opt, "shrinks");
 	return l;
 }
 
 void mem_loop_free(struct mem_loop *l)
 {
+	state_close(&l->kept);
 	virt_guests_free(&l->now);
 	free(l->guest);
 	free(l->merged);
@@ -217,18 +221,105 @@ static bool unmet(const struct mem_loop *l)
 	return false;
 }
 
-/* A shrink that nobody watches any more can kill its guest. */
-void mem_loop_settle(struct mem_loop *l)
+/* What g is shrinking to, or is about to; 0: nothing. */
+static uint64_t shrink_target(const struct guest *g)
 {
+	if (g->command_kib && g->command_kib + UNMET_KIB < g->actual_kib)
+		return g->command_kib;
+	return is_unmet(g) ? g->target_kib : 0;
+}
+
+static int by_uuid(const void *uuid, const void *guest)
+{
+	return memcmp(uuid, ((const struct guest *)guest)->uuid, UUID_LEN);
+}
+
+static struct guest *guest_find(const struct mem_loop *l, const unsigned char *uuid)
+{
+	return l->n ? bsearch(uuid, l->guest, l->n, sizeof(*l->guest), by_uuid) : NULL;
+}
+
+static bool still_shrinks(const struct mark *m, void *loop)
+{
+	const struct guest *g = guest_find(loop, m->uuid);
+
+	return g && shrink_target(g) != 0;
+}
+
+/*
+ * Saves the shrinks under way before the first of them is sent: nobody can ask a balloon for
+ * its target, so that after a crash the file alone knows of one that is not met.
+ */
+static int shrinks_remember(struct mem_loop *l)
+{
+	state_filter(&l->kept, still_shrinks, l);
 	for (size_t i = 0; i < l->n && !l->opt->dry_run; i++) {
+		const struct guest *g = &l->guest[i];
+		uint64_t target_kib = shrink_target(g);
+
+		if (target_kib &&
+		    state_shrink(&l->kept, g->uuid, virt_run(l->virt, g->uuid), target_kib) < 0)
+			return -1;
+	}
+	state_save(&l->kept);
+	return 0;
+}
+
+/* A shrink that nobody watches any more can kill its guest. */
+static int settle(struct mem_loop *l)
+{
+	int left = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
 		struct guest *g = &l->guest[i];
 
 		if (!is_unmet(g))
 			continue;
 		g->command_kib = g->actual_kib;
 		g->reason = MEM_RESTORE;
-		guest_command(l, g, "settle");
+		if (l->opt->dry_run)
+			say_guest(g, "would settle", LOG_PRIO_INFO);
+		else
+			guest_command(l, g, "settle");
+		g->command_kib = 0;
+		left += !l->opt->dry_run && is_unmet(g);
 	}
+	return left;
+}
+
+/* The same for those that a crash left. */
+static int shrinks_adopt(struct mem_loop *l)
+{
+	l->adopted = true;
+	for (size_t i = 0; i < l->kept.marks.n; i++) {
+		const struct mark *m = &l->kept.marks.mark[i];
+		struct guest *g = guest_find(l, m->uuid);
+
+		if (!g || !m->target_kib || virt_run(l->virt, m->uuid) != m->run)
+			continue;
+		g->target_kib = m->target_kib;
+		g->mem.shrinking = true;
+	}
+	return settle(l);
+}
+
+void mem_loop_settle(struct mem_loop *l)
+{
+	settle(l);
+	shrinks_remember(l);
+}
+
+int mem_loop_restore(struct mem_loop *l)
+{
+	int left = 0;
+
+	if (l->kept.marks.n) {
+		if (virt_guests(l->virt, &l->now) < 0 || guests_merge(l) < 0)
+			return -1;
+		left = shrinks_adopt(l);
+		shrinks_remember(l);
+	}
+	return l->kept.refused ? -1 : left;
 }
 
 int mem_loop_tick(struct mem_loop *l)
@@ -243,9 +334,15 @@ int mem_loop_tick(struct mem_loop *l)
 		log_msg(LOG_PRIO_ERR, "mem: out of memory: this tick is skipped");
 		return -1;
 	}
+	if (!l->adopted)
+		shrinks_adopt(l);
 	host_limit(&l->now.host, l->opt->host_memory_kib, l->guest, l->n);
 	mem_decide(&l->state, &l->conf, &l->now.host, l->guest, l->n, l->now.taken_ns, decide,
 		   &l->report);
+	if (shrinks_remember(l) < 0) {
+		log_msg(LOG_PRIO_ERR, "mem: out of memory: this tick's commands are not sent");
+		return -1;
+	}
 	say_host(l, decide);
 	for (size_t i = 0; i < l->n; i++)
 		guest_act(l, &l->guest[i], decide);

@@ -111,3 +111,19 @@ int proc_isolated(struct cpuset *out)
 	fclose(f);
 	return result;
 }
+
+int proc_boot_id(char *out)
+{
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+	char id[BOOT_ID_LEN] = "";
+
+	if (!f)
+		return -1;
+	if (!fgets(id, sizeof(id), f) || strlen(id) != BOOT_ID_LEN - 1)
+		id[0] = '\0';
+	fclose(f);
+	if (!id[0])
+		return -1;
+	memcpy(out, id, sizeof(id));
+	return 0;
+}

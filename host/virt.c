@@ -398,13 +398,16 @@ static void events_apply(struct virt *v)
 {
 	struct event event[EVENTS_MAX];
 	size_t n;
+	bool all;
 
 	pthread_mutex_lock(&v->event_lock);
 	n = v->nevents;
+	all = v->refresh || n > EVENTS_MAX;
 	memcpy(event, v->event, sizeof(event));
 	v->nevents = 0;
+	v->refresh = false;
 	pthread_mutex_unlock(&v->event_lock);
-	for (size_t i = 0; n > EVENTS_MAX && i < v->ndom; i++)
+	for (size_t i = 0; all && i < v->ndom; i++)
 		v->dom[i].pins_known = v->dom[i].policy_known = false;
 	for (size_t i = 0; i < n && i < EVENTS_MAX; i++) {
 		struct domain *d = domain_find(v, event[i].uuid);
@@ -461,16 +464,42 @@ int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n)
 	return 0;
 }
 
+unsigned virt_run(struct virt *v, const unsigned char *uuid)
+{
+	struct domain *d;
+	unsigned run;
+
+	pthread_mutex_lock(&v->lock);
+	d = domain_find(v, uuid);
+	run = d ? d->id : 0;
+	pthread_mutex_unlock(&v->lock);
+	return run;
+}
+
+void virt_refresh(struct virt *v)
+{
+	pthread_mutex_lock(&v->event_lock);
+	v->refresh = true;
+	pthread_mutex_unlock(&v->event_lock);
+}
+
 /* ---- learnt once: masks, fence, quota, metadata, statistics period ---- */
 
-/* The index of a libvirt CPU map among the distinct ones, or -1 without memory. */
-static int set_intern(struct virt *v, const unsigned char *map)
+static struct cpuset map_to_set(const struct virt *v, const unsigned char *map)
 {
 	struct cpuset s = { { 0 } };
 
 	for (int i = 0; i < v->maplen * 8 && i < PCPU_MAX; i++)
 		if (VIR_CPU_USED(map, i))
 			cpuset_add(&s, (unsigned)i);
+	return s;
+}
+
+/* The index of a libvirt CPU map among the distinct ones, or -1 without memory. */
+static int set_intern(struct virt *v, const unsigned char *map)
+{
+	struct cpuset s = map_to_set(v, map);
+
 	for (size_t i = 0; i < v->nsets; i++)
 		if (memcmp(&v->set[i], &s, sizeof(s)) == 0)
 			return (int)i;
@@ -738,7 +767,7 @@ static bool pin_is_inside(struct virt *v, struct domain *d, unsigned vcpu,
 }
 
 static enum virt_result pin_locked(struct virt *v, const unsigned char *uuid, unsigned vcpu,
-				   const struct cpuset *mask)
+				   const struct cpuset *mask, bool fenced)
 {
 	unsigned char map[VIR_CPU_MAPLEN(PCPU_MAX)];
 	struct domain *d;
@@ -747,7 +776,7 @@ static enum virt_result pin_locked(struct virt *v, const unsigned char *uuid, un
 
 	if (ready != VIRT_DONE)
 		return ready;
-	if (!pin_is_inside(v, d, vcpu, mask))
+	if (fenced && !pin_is_inside(v, d, vcpu, mask))
 		return VIRT_BUSY;
 	set_to_map(v, mask, map);
 	if (virDomainPinVcpuFlags(d->ref, vcpu, map, v->maplen, VIR_DOMAIN_AFFECT_LIVE) < 0)
@@ -766,7 +795,55 @@ enum virt_result virt_pin(struct virt *v, const unsigned char *uuid, unsigned vc
 	enum virt_result result;
 
 	pthread_mutex_lock(&v->lock);
-	result = pin_locked(v, uuid, vcpu, mask);
+	result = pin_locked(v, uuid, vcpu, mask, true);
+	pthread_mutex_unlock(&v->lock);
+	return result;
+}
+
+enum virt_result virt_pin_back(struct virt *v, const unsigned char *uuid, unsigned vcpu,
+			       const struct cpuset *mask)
+{
+	enum virt_result result;
+
+	pthread_mutex_lock(&v->lock);
+	result = pin_locked(v, uuid, vcpu, mask, false);
+	pthread_mutex_unlock(&v->lock);
+	return result;
+}
+
+static enum virt_result vcpu_locked(struct virt *v, const unsigned char *uuid, unsigned vcpu,
+				    struct vcpu_live *out)
+{
+	struct domain *d;
+	enum virt_result ready = command_begin(v, uuid, &d);
+	unsigned char *maps;
+	int n;
+
+	if (ready != VIRT_DONE)
+		return ready;
+	maps = calloc((size_t)vcpu + 1, (size_t)v->maplen);
+	if (!maps)
+		return VIRT_FAILED;
+	n = virDomainGetVcpuPinInfo(d->ref, (int)vcpu + 1, maps, v->maplen,
+				    VIR_DOMAIN_AFFECT_LIVE);
+	if (n > (int)vcpu) {
+		memcpy(out->guest, d->name, sizeof(d->name));
+		out->mask = map_to_set(v, VIR_GET_CPUMAP(maps, v->maplen, vcpu));
+		out->online = v->online;
+	}
+	free(maps);
+	if (n < 0)
+		return command_failed(v, d, "reading its masks");
+	return n > (int)vcpu ? VIRT_DONE : VIRT_GONE;
+}
+
+enum virt_result virt_vcpu(struct virt *v, const unsigned char *uuid, unsigned vcpu,
+			   struct vcpu_live *out)
+{
+	enum virt_result result;
+
+	pthread_mutex_lock(&v->lock);
+	result = vcpu_locked(v, uuid, vcpu, out);
 	pthread_mutex_unlock(&v->lock);
 	return result;
 }

@@ -68,9 +68,11 @@ struct virt {
 	int callback[EVENT_KINDS]; /* event registrations; -1: none */
 	int leaked;                /* references that closed connections still had */
 
-	pthread_mutex_t event_lock; /* guards event[], nevents; never held over a call */
+	pthread_mutex_t
+		event_lock; /* guards event[], nevents, refresh; never held over a call */
 	struct event event[EVENTS_MAX];
 	size_t nevents; /* above EVENTS_MAX: some were lost */
+	bool refresh;   /* ask all domains anew */
 
 	pthread_t event_thread; /* runs libvirt's event loop: keepalive needs it */
 	int wake_timer;

@@ -28,7 +28,7 @@ while read -r short long; do
 done < <(./vmbal --help | sed -nE 's/^ +(-.), (--[a-z-]+).*/\1 \2/p')
 
 for long in $(./vmbal --help | sed -nE 's/^ {6}(--[a-z-]+).*/\1/p'); do
-	holds "option $long is explained" "" grep -qE "^\.It Fl ${long#-} " $page
+	holds "option $long is explained" "" grep -qE "^\.It Fl ${long#-}( |\$)" $page
 done
 
 while read -r reason; do

@@ -28,7 +28,7 @@ try 0 out '^vmbal [0-9]+\.[0-9]+\.[0-9]+$' ./vmbal -V
 try 0 out '^vmbal [0-9]' ./vcpu_scheduler --version
 
 try 2 err "COMMAND.*cpu SECONDS" ./vmbal
-try 2 err "unknown command 'disk'.*cpu or mem" ./vmbal disk 5
+try 2 err "unknown command 'disk'.*cpu, mem or restore" ./vmbal disk 5
 try 2 err "unknown command 'CPU'" ./vmbal CPU 5
 try 2 err "SECONDS after 'cpu'.*$range" ./vmbal cpu
 try 2 err "SECONDS after 'mem'.*$range" ./vmbal cpu 2 mem
@@ -62,6 +62,10 @@ for bad in '' thread CPU; do
 	try 2 err "grain '$bad'.*cpu, core, cache or node" ./vmbal --grain="$bad" cpu 5
 done
 
+try 2 err "unexpected argument '5'.*restore takes none" ./vmbal restore 5
+try 2 err "unknown command 'restore'" ./vmbal cpu 5 restore 5
+try 2 err "SECONDS 'restore'.*$range" ./vcpu_scheduler restore
+
 try 2 err "SECONDS.*$range" ./vcpu_scheduler
 try 2 err "SECONDS 'cpu'.*$range" ./vcpu_scheduler cpu 5
 try 2 err "argument '7'.*only SECONDS" ./vcpu_scheduler 5 7
@@ -78,7 +82,7 @@ try 2 err "missing argument 'COMMAND'" bash -c 'exec -a my_vcpu_scheduler ./vmba
 try 1 err 'Failed to connect.*nonexistent' ./vmbal -c "$nowhere" --once cpu 1
 try 1 err 'Failed to connect.*nonexistent' ./memory_coordinator -c "$nowhere" -1 1
 try 1 err 'mem 1 s' ./vmbal -c "$nowhere" -1 mem 1 cpu 0.5
-try 1 err 'nosuch:///system: .*(no connection driver|Unable|not supported)' ./vmbal -c nosuch:///system --once cpu 1 mem 1
+try 1 err 'nosuch:///system: .*(no connection driver|Unable|not supported|Failed to connect)' ./vmbal -c nosuch:///system --once cpu 1 mem 1
 
 # Without --once it keeps trying, says so once, and ends within a second of a signal.
 ./vmbal -c "$nowhere" cpu 0.2 mem 0.2 2>build/cli.log &

@@ -44,6 +44,8 @@ void fake_quota(unsigned guest, double cpus);        /* per vCPU; 0: none */
 void fake_nodes(unsigned guest, const char *list);   /* strict memory nodes */
 void fake_busy(unsigned guest, bool busy);           /* a job holds it */
 
+void fake_boot(const char *id); /* the kernel's boot id; kept, not copied */
+
 void fake_advance(uint64_t ns);
 
 /* Calls into libvirt that a real client would send to the daemon. */

@@ -1,6 +1,7 @@
 /*
  * proc.c - the simulated host's clock and /proc, in place of host/proc.c.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/fake/fake.h"
@@ -38,4 +39,17 @@ int proc_isolated(struct cpuset *out)
 {
 	(void)out;
 	return -1;
+}
+
+static const char *boot_id = "6141c3be-386e-4bfb-9e49-6f91bdb0be9d";
+
+void fake_boot(const char *id)
+{
+	boot_id = id;
+}
+
+int proc_boot_id(char *out)
+{
+	snprintf(out, BOOT_ID_LEN, "%s", boot_id);
+	return 0;
 }
