@@ -18,9 +18,10 @@
 #define PERSIST       2     /* intervals over the threshold: one may be a burst */
 #define LASTING       20    /* intervals that a fullest bin a little too full is borne */
 #define NOISE_SIGMAS  2.0   /* deviations: a smaller gain is chance, 1 in 20 */
-#define GAIN_MIN      0.03  /* CPUs off the fullest bin: nobody notices less */
+#define GAIN_MIN      0.02  /* CPUs off the fullest bin: nobody notices less */
 #define SPREAD_FALL   0.8   /* a spread worth a pin falls at least to so much of itself */
 #define PAY           0.2   /* fall of the sum of squares per squared demand that moves */
+#define LITTLE        0.007 /* CPUs over its aim: a fullest bin so full is worth a patient look */
 #define BACKOFF_FREE  2     /* passes in a row that cost no waiting */
 #define BACKOFF_FIRST 4     /* intervals to wait after these, doubling with each pass */
 #define BACKOFF_MAX   256   /* intervals */
@@ -316,7 +317,7 @@ static enum cpu_why trigger(struct tick *t, const struct place_score *now)
 		h->over++;
 	else
 		h->over = 0;
-	if (now->fullest > bound * t->lim->aim + GAIN_MIN)
+	if (now->fullest > bound * t->lim->aim + LITTLE)
 		h->lasting++;
 	else
 		h->lasting -= h->lasting > 0;

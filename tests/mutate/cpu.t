@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# Each rule and gate of the CPU policy, turned off on a copy of its source: at least one unit
+# test or scenario must fail.  tests/mutate/cpu.t [-v] [PATTERN]: just those that match.
+cd "$(dirname "$0")/../.." || exit 1
+. tests/tap.sh
+
+[ "${1-}" = -v ] && verbose=yes && shift
+only=${1-.}
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+mkdir "$dir/policy"
+cc=${CC:-cc}
+flags=(-I"$dir" -std=gnu11 -D_GNU_SOURCE -O1 -w -fsanitize=undefined -fno-sanitize-recover)
+files=(demand bound place cpu)
+tests=(unit/test_demand unit/test_cpu unit/test_place sim/t_cpu) # the quick ones first
+
+mkdir -p "$dir/tests" && cp -r tests/fake tests/sim tests/unit "$dir/tests"
+cp vmbal.h "$dir"
+
+object() {
+	"$cc" "${flags[@]}" -c -o "$dir/$(basename "$1").o" "$dir/$1.c"
+}
+
+for t in tests/fake/plant_cpu tests/sim/sim tests/sim/mem_sim tests/fake/plant_mem \
+	"${tests[@]/#/tests/}"; do
+	object "$t" || exit 1
+done
+for f in need share ledger mem; do # mem_sim.o brings the line printer, and needs these
+	cp "policy/$f.c" "$dir/policy"
+	object "policy/$f" || exit 1
+done
+
+# Builds and runs the tests; says what failed first, or nothing.
+verdict() {
+	local t name out
+	for t in "${tests[@]}"; do
+		name=$(basename "$t")
+		"$cc" "${flags[@]}" -o "$dir/$name" "$dir/$name.o" \
+			"$dir"/{sim,plant_cpu,mem_sim,plant_mem,need,share,ledger,mem}.o \
+			"$dir"/{demand,bound,place,cpu}.o -lcmocka -lm || return 1
+		out=$(CMOCKA_MESSAGE_OUTPUT=TAP timeout 60 "$dir/$name" 2>&1) && continue
+		out=$(grep -m1 '^not ok' <<<"$out" || echo "died")
+		echo "$name: $out"
+		return
+	done
+}
+
+# mutate NAME FILE SED: with the rule off something must fail.
+mutate() {
+	local failed file=policy/${2%.c}
+	[[ $1 =~ $only ]] || return
+	sed -E "$3" "$file.c" >"$dir/$file.c"
+	if cmp -s "$file.c" "$dir/$file.c"; then
+		ok 1 "$1" "the sed changes nothing in $2"
+	elif ! object "$file"; then
+		ok 1 "$1" "does not compile"
+	else
+		failed=$(verdict)
+		ok "$([ -n "$failed" ]; echo $?)" "$1" "every test passes without this rule"
+		[ -z "${verbose-}" ] || echo "# $failed"
+	fi
+	cp "$dir/whole/${2%.c}.o" "$dir"
+}
+
+mkdir "$dir/whole"
+for f in "${files[@]}"; do
+	cp "policy/$f.c" "$dir/policy"
+	object "policy/$f" || exit 1
+	cp "$dir/$f.o" "$dir/whole"
+done
+failed=$(verdict)
+ok "$([ -z "$failed" ]; echo $?)" "with every rule on all tests pass" "$failed"
+
+# What a vCPU wants.
+mutate "waiting in a full bin is demand" demand.c 's|most = fmin\(v->run / \(1 - wait\)|most = fmin(v->run|'
+mutate "nobody wants more than one CPU or his quota" demand.c 's/return v->quota > 0 .*/return 9;/'
+mutate "the kind of work is learned" demand.c 's/return fmax\(0, fmin\(1, \(slope - .*/return guess;/'
+mutate "closed work is not taken for open" demand.c 's/return fmax\(0, fmin\(1, \(slope - .*/return 0;/'
+mutate "open work is not taken for closed" demand.c 's/return fmax\(0, fmin\(1, \(slope - .*/return 1;/'
+mutate "a burst is smoothed" demand.c 's/^#define SMOOTH(_FAR)? .*/#define SMOOTH\1 1.0/'
+mutate "a step is taken at once" demand.c 's/return d->steps >= STEP_SAMPLES;/return false;/'
+mutate "one sample is no step" demand.c 's/^#define STEP_SAMPLES .*/#define STEP_SAMPLES 1/'
+mutate "a step is not noise" demand.c 's/usual = fmin\(fabs\(off\), .*/usual = fabs(off);/'
+mutate "a missed sample is no sample" demand.c 's/if \(v->sampled\) \{/if (true) {/'
+
+# What no plan can beat.
+mutate "the bound knows what cannot be packed" bound.c 's/^(.*)return half > m;/\1return false;/; s/if \(rest > TINY &&.*/if (false)/'
+mutate "other load counts in the bound" bound.c 's/poured \+= pl->other.*/;/'
+mutate "who must be placed counts as a move" bound.c 's/it->home == BIN_ASTRAY/false/'
+
+# Where it goes.
+mutate "a fence is never left" place.c 's/!place_usable\(pl, it->allowed, b\)/pl->bin[b].capacity <= 0/'
+mutate "nor by a swap" place.c 's/!place_usable\(pl, pl->item\[i\].allowed, q\)/false/; s/&&\s*place_usable\(pl, pl->item\[j\].allowed, p\)//'
+mutate "who is fixed stays" place.c 's/it->fixed = v->why != VCPU_STAYS && !must;/it->fixed = false;/'
+mutate "few leave a full bin: the smallest that suffices" place.c 's/if \(least != last\)/if (false)/'
+mutate "the plan is refined" place.c 's/^(\trefine\(pl, target, stop_points\));/\t;/'
+mutate "no plan makes it worse" place.c 's/if \(stay && !no_worse\(s, now\)\)/if (false)/'
+mutate "several levels are tried" place.c 's/size_t levels = .*/size_t levels = 1;/'
+mutate "light floats count as load" place.c 's/sum \+= pl->item\[i\].home == BIN_FLOATS.*/;/'
+mutate "a bin with none of ours does not count" place.c 's/if \(pl->head\[b\] == NOBODY && off > 0\)/if (false)/'
+
+# When it goes.
+mutate "a mild case waits for a second interval" cpu.c 's/^#define PERSIST .*/#define PERSIST 1/'
+mutate "a severe case does not wait" cpu.c 's/if \(t->severe \|\| /if (/'
+mutate "a threshold to start" cpu.c 's/now->spread > t->lim->start_points/now->spread > 0/'
+mutate "gain above noise" cpu.c 's/if \(!above_noise\(.*/if (false)/'
+mutate "pins must pay" cpu.c 's/now->squares - plan->squares < PAY \* plan->moved/false/'
+mutate "passes back off" cpu.c 's/if \(h->quiet < wait && !exempt\)/if (false)/'
+mutate "passes are forgiven" cpu.c 's/h->quiet > FORGIVE \* .*/false) {/'
+mutate "a forbidden bin is left at once" cpu.c 's/if \(!t->forced\)/if (true)/'
+mutate "who is stuck is not asked for" cpu.c 's/if \(v->stuck\)/if (false)/'
+mutate "who is not seen is not moved" cpu.c 's/if \(v->seen.seen == 0\)/if (false)/'
+mutate "somebody else's guest is left alone" cpu.c 's/v->moved.foreign >= FOREIGN_ALONE/false/'
+mutate "floats settle when the host is acted on" cpu.c 's/v->bin == BIN_FLOATS && v->demand >= SETTLE_MIN/false/'
+mutate "idle floats do not" cpu.c 's/v->demand >= SETTLE_MIN/true/'
+mutate "floats count where they ran" cpu.c 's/h->bin\[b\].load \+= wanted \* .*/h->bin[b].load += wanted \/ (double)h->nbins;/'
+mutate "other load is lost capacity" cpu.c 's/if \(tells\)/if (false)/'
+mutate "other load is left soon" cpu.c 's/^#define OTHER_UP .*/#define OTHER_UP 0.01/'
+mutate "and come back to slowly" cpu.c 's/^#define OTHER_DOWN .*/#define OTHER_DOWN 1.0/'
+mutate "comings and goings are not other load" cpu.c 's/if \(h->churned\)/if (false)/'
+mutate "unknown busy is not other load" cpu.c 's/if \(h->bin\[b\].busy < 0\)/if (false)/; s/fmax\(0, h->bin\[b\].busy\)/fabs(h->bin[b].busy)/'
+mutate "only pins that were made are passes" cpu.c 's/bool ours = m->waiting && .*/bool ours = m->waiting;/'
+
+plan
