@@ -33,7 +33,8 @@ help:
 	@echo "make            compile vmbal, vcpu_scheduler, memory_coordinator"
 	@echo "make install    to \$$(DESTDIR)\$$(PREFIX), /usr/local by default"
 	@echo "make demo       real guests, before and after (installs what is missing; root)"
-	@echo "make check      all tests (installs what is missing; root)"
+	@echo "make check      the tests, in a quarter of an hour (installs what is missing; root)"
+	@echo "make check-all  what takes longer: mutations, sanitizers, rarer events of real guests"
 	@echo "make bench      figures of the policies on random simulated hosts"
 	@echo "make lint       cppcheck, clang-tidy, mandoc, shellcheck"
 	@echo "make format     clang-format over the tree"
@@ -76,12 +77,17 @@ check: deps
 	$(MAKE) all tests
 	tests/run
 
+check-all: deps
+	$(MAKE) all tests sanitized
+	tests/run --rest
+	PROGRAM=build/tsan/vmbal tests/run tests/e2e/both.t
+
 # Figures: the policies on random simulated hosts, and beside the rules of other programs.
 bench: sims
 	$(B)/tests/sim/t_cpu_random
 	$(B)/tests/sim/mem_score
 
-tests: units sims sanitized purity
+tests: units sims purity
 
 units:
 	$(MAKE) B=build/asan SAN=address,undefined unit-binaries
@@ -90,9 +96,9 @@ unit-binaries: $(UNITS)
 
 sims: $(SIMS)
 
-# The program itself with sanitizers, for the tests on real guests.
+# With sanitizers: the program, for the tests on real guests, and the simulations.
 sanitized:
-	$(MAKE) B=build/asan SAN=address,undefined build/asan/vmbal
+	$(MAKE) B=build/asan SAN=address,undefined build/asan/vmbal sims
 	$(MAKE) B=build/tsan SAN=thread build/tsan/vmbal
 
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(SIMLIB) $(POLICY) $(PLANT)
@@ -132,5 +138,5 @@ clean:
 	rm -rf build vmbal $(NAMES)
 
 SHELL = bash
-.PHONY: all help install uninstall deps demo check bench tests units unit-binaries sims sanitized \
+.PHONY: all help install uninstall deps demo check check-all bench tests units unit-binaries sims sanitized \
 	purity lint format clean
