@@ -55,7 +55,7 @@ at=$(now)
 $lab load 1 cpu 90 >/dev/null
 sleep 12
 within "a load that stays: pins" "$(pins "$at")" $((pcpus > 1)) 4
-within "a load that stays: spread, points" "$(spread $(($(now) - 5)) "$(now)")" 0 20
+within "a load that stays: spread, points" "$(spread $(($(now) - 5)) "$(now)")" 0 28
 $lab load 1 cpu 20 >/dev/null
 
 # Paused: not one command; resumed: it gets what it then needs.
@@ -92,6 +92,14 @@ at=$(now)
 $lab load 4 mem 350@25 >/dev/null
 wait_size 4 at-least 580 30
 ok $? "a guest went: the others are served, MiB ($(actual 4))" "$(show_log)"
+
+# Its own policy, set as the man page says, is heeded at once and travels with the guest.
+virsh -q metadata "$(guest 1)" --uri urn:vmbal:policy:1 --key vmbal \
+	--set '<policy min="700MiB"/>' --live --config >/dev/null
+wait_size 1 at-least 699 20
+ok $? "metadata: a minimum of 700 MiB ($(actual 1))" "$(show_log)"
+holds "metadata: in the persistent definition, too" "" \
+	grep -q 'min="700MiB"' <(virsh dumpxml --inactive "$(guest 1)" | tr "'" '"')
 
 within "no balloon driver: commands" "$(asked 5 | wc -l)" 0 0
 holds "no balloon driver: the reason is told" "$(mem_reason 5)" grep -q no-driver <<<"$(mem_reason 5)"
