@@ -3,7 +3,7 @@
  *
  *	host/virt.c, host/proc.c	sample
  *	policy/demand.c, policy/need.c	demand
- *	policy/place.c, policy/share.c	plan
+ *	policy/node.c, policy/place.c, policy/share.c	plan
  *	policy/cpu.c, policy/mem.c	gates
  *	host/virt.c			act
  *	host/log.c			report
@@ -121,6 +121,7 @@ enum vcpu_why {
 	VCPU_STAYS,    /* its bin suits it, or nothing is being done */
 	VCPU_EVEN_OUT, /* goes to even out the load */
 	VCPU_SETTLE,   /* floated: gets a bin, since the plan counts on where it runs */
+	VCPU_NODE,     /* goes to the NUMA node of the rest of its guest */
 	VCPU_FENCE,    /* was where it may not be */
 	VCPU_STUCK,    /* the caller says it cannot be moved now */
 	VCPU_FOREIGN,  /* somebody else keeps moving it: left alone */
@@ -145,6 +146,7 @@ struct vcpu {
 
 	struct demand seen; /* history */
 	struct moved moved; /* history */
+	int node;           /* from node.c: the only NUMA node for it; < 0: any will do */
 
 	double demand;     /* out: CPUs it would use if nobody was in its way */
 	int target;        /* out: the bin to pin it to; equal to bin: leave it alone */
@@ -186,6 +188,7 @@ struct cpu_host {
 	double elapsed_s; /* real length of the interval */
 	bool churned;     /* a managed domain came or went: busy says nothing of other load */
 
+	unsigned skewed;  /* successive intervals with one NUMA node fuller than another */
 	unsigned over;    /* successive intervals with the spread over the threshold */
 	unsigned lasting; /* successive intervals with the fullest bin a little too full */
 	bool active;      /* started, and not yet down to the threshold to stop */
@@ -213,6 +216,15 @@ struct cpu_report {
  */
 void demand_update(struct vcpu *v, double idle, double elapsed_s);
 
+/* policy/node.c */
+
+/*
+ * Sets node of every vCPU, and why VCPU_NODE where one that stays would leave its bin for it.
+ * A guest that fits into a node stays whole in one.  Call it when why is set.
+ */
+void node_plan(struct cpu_host *h, void *work);
+size_t node_work_size(size_t n);
+
 /* policy/place.c */
 
 /* A vCPU, or a bin, by its load: a pair, so that qsort needs no context. */
@@ -221,13 +233,19 @@ struct place_rank {
 	uint32_t i;
 };
 
+/* Where vCPUs may run: the allowed bins of a NUMA node. */
+struct place_set {
+	const struct cpuset *allowed; /* NULL: any */
+	int node;                     /* < 0: any */
+};
+
 /* A vCPU as the planner sees it. */
 struct place_item {
-	double d; /* its demand */
-	const struct cpuset *allowed;
-	uint32_t set;  /* index of allowed in place.set */
+	double d;      /* its demand */
+	uint32_t set;  /* index of what it may use in place.set */
 	uint32_t next; /* the next in its bin's list, UINT32_MAX at the end */
-	int home;      /* where it is; BIN_ASTRAY: nowhere, must be placed */
+	int from;      /* its present bin, or negative */
+	int home;      /* the same, where it may stay; BIN_ASTRAY: it must be placed */
 	int at;        /* where the plan has it; BIN_FLOATS: no part of the plan */
 	bool fixed;
 };
@@ -237,16 +255,19 @@ struct place {
 	const struct bin *bin;
 	size_t nbins, n;
 	double bound;        /* LB: no placement has a less full fullest bin (relative load) */
-	double level;        /* water level: everybody's load if demand were a liquid */
-	double widest;       /* the largest capacity of a bin */
+	double widest;       /* the largest capacity of a bin or core */
 	double *other;       /* per bin: what cannot be moved, light floating vCPUs included */
 	double *load;        /* per bin: of the plan being made */
+	double *level;       /* per bin: its load if the demand of its node were a liquid */
+	double *room;        /* per bin: capacity of its core as a whole */
+	uint32_t *twin;      /* per bin: the next bin of its core, in a ring */
 	double *block;       /* per some bins: how full their least full one is */
 	double *sums, *size; /* per vCPU, for bounds */
 	uint32_t *head;
 	struct place_rank *order, *cand;
 	struct place_item *item;
-	const struct cpuset **set, *widest_set;
+	struct place_set *set;
+	const struct cpuset *widest_set;
 	size_t nsets;
 };
 
@@ -261,19 +282,30 @@ struct place_score {
 
 /*
  * Set up planning for n vCPUs whose demand is known, from where they are.  Those with why
- * VCPU_SETTLE or VCPU_FENCE must be given a bin; of the others, those in a bin may be moved
- * if why is VCPU_STAYS; floating ones stay floating and count as load spread evenly.
+ * VCPU_SETTLE, VCPU_NODE or VCPU_FENCE must be given a bin; of the others, those in a bin may
+ * be moved if why is VCPU_STAYS; floating ones stay floating and count as load spread evenly.
  * Works out bound and level.
  */
 void place_begin(struct place *pl, const struct bin *bin, size_t nbins, const struct vcpu *vcpu,
 		 size_t n, void *work);
 size_t place_work_size(size_t n, size_t nbins);
 
-/* May something with this allowed set (NULL: any) run on bin b? */
-static inline bool place_usable(const struct place *pl, const struct cpuset *set, size_t b)
+/* May something limited to this set (NULL: not at all) run on bin b? */
+static inline bool place_usable(const struct place *pl, const struct place_set *set, size_t b)
 {
-	return pl->bin[b].capacity > 0 && (!set || cpuset_has(set, (unsigned)b));
+	if (pl->bin[b].capacity <= 0 || !set)
+		return pl->bin[b].capacity > 0;
+	return (set->node < 0 || set->node == pl->bin[b].node) &&
+	       (!set->allowed || cpuset_has(set->allowed, (unsigned)b));
 }
+
+/*
+ * How full bin b is by pl->load: by its own load, or by that of its core, whichever is more.
+ * Hyperthreads share a core: two that are busy do together what 1.3 would do alone (Marr et
+ * al., Hyper-Threading technology architecture and microarchitecture, 2002: 1.16 to 1.28 on
+ * servers; Linux long counted on 1.15).
+ */
+double place_full(const struct place *pl, size_t b);
 
 /* The placement as it is. */
 struct place_score place_now(struct place *pl);
@@ -289,7 +321,7 @@ struct place_score place_plan(struct place *pl, double aim, double stop_points,
 
 /* policy/bound.c */
 
-/* Set bound and level: see struct place. */
+/* Set bound, and level of every bin: see struct place. */
 void bound_find(struct place *pl);
 
 /*

@@ -20,57 +20,84 @@ int place_by_load(const void *a, const void *b)
 	return x->i < y->i ? -1 : x->i > y->i;
 }
 
+/*
+ * What set may use of b's core: capacity and other load.  False: nothing, or the first bin of
+ * the ring that it may use has been asked for it already.
+ */
+static bool core_of(const struct place *pl, const struct place_set *set, size_t b, double *room,
+		    double *other)
+{
+	size_t k = b;
+
+	*room = *other = 0;
+	do {
+		if (place_usable(pl, set, k)) {
+			if (k < b)
+				return false;
+			*room += pl->bin[k].capacity;
+			*other += pl->other[k];
+		}
+		k = pl->twin[k];
+	} while (k != b);
+	*room = fmin(*room, pl->room[b]);
+	return *room > 0;
+}
+
 /* The level to which demand, poured like water over the other load of a set, rises. */
-static double water(struct place *pl, const struct cpuset *set, double demand)
+static double water(struct place *pl, const struct place_set *set, double demand)
 {
 	struct place_rank *r = pl->cand;
-	double room = 0, poured = demand;
+	double room = 0, poured = demand, size, other;
 	size_t m = 0;
 
 	for (size_t b = 0; b < pl->nbins; b++)
-		if (place_usable(pl, set, b))
-			r[m++] = (struct place_rank){ pl->other[b] / pl->bin[b].capacity,
-						      (uint32_t)b };
+		if (core_of(pl, set, b, &size, &other))
+			r[m++] = (struct place_rank){ other / size, (uint32_t)b };
 	qsort(r, m, sizeof(*r), place_by_load);
 	while (m > 0 && (room <= 0 || poured / room > r[m - 1].d)) {
 		m--;
-		room += pl->bin[r[m].i].capacity;
-		poured += pl->other[r[m].i];
+		core_of(pl, set, r[m].i, &size, &other);
+		room += size;
+		poured += other;
 	}
 	return room > 0 ? poured / room : 0;
 }
 
 /* Is every bin of a also in b? */
-static bool within(const struct place *pl, const struct cpuset *a, const struct cpuset *b)
+static bool within(const struct place *pl, const struct place_set *a, const struct place_set *b)
 {
 	if (!b || a == b)
 		return true;
-	for (size_t w = 0; w <= (pl->nbins - 1) / 64; w++)
-		if (a->bits[w] & ~b->bits[w])
+	if (b->node >= 0 && a->node != b->node)
+		return false;
+	for (size_t w = 0; w <= (pl->nbins - 1) / 64 && a->allowed != b->allowed; w++)
+		if (a->allowed->bits[w] & ~b->allowed->bits[w])
 			return false;
 	return true;
 }
 
-/* The least other load and the most capacity of a bin in set, and how many bins it has. */
-static size_t survey(const struct place *pl, const struct cpuset *set, double *other,
-		     double *most)
+/* The least other load and the most capacity of a bin, or core, in set; how many there are. */
+static size_t survey(const struct place *pl, const struct place_set *set, bool cores,
+		     double *other, double *most)
 {
 	size_t m = 0;
 
 	*other = DBL_MAX;
 	*most = 0;
 	for (size_t b = 0; b < pl->nbins; b++) {
-		if (!place_usable(pl, set, b))
+		double room = pl->bin[b].capacity, taken = pl->other[b];
+
+		if (cores ? !core_of(pl, set, b, &room, &taken) : !place_usable(pl, set, b))
 			continue;
 		m++;
-		*other = fmin(*other, pl->other[b]);
-		*most = fmax(*most, pl->bin[b].capacity);
+		*other = fmin(*other, taken);
+		*most = fmax(*most, room);
 	}
 	return m;
 }
 
 /* Demands of the vCPUs that cannot leave set, largest first, with the sums before each. */
-static size_t gather(struct place *pl, const struct cpuset *set)
+static size_t gather(struct place *pl, const struct place_set *set)
 {
 	double sum = 0;
 	size_t r = 0;
@@ -78,7 +105,7 @@ static size_t gather(struct place *pl, const struct cpuset *set)
 	for (size_t k = 0; k < pl->n; k++) {
 		const struct place_item *it = &pl->item[pl->order[k].i];
 
-		if (it->home == BIN_FLOATS || !within(pl, it->allowed, set))
+		if (it->home == BIN_FLOATS || !within(pl, &pl->set[it->set], set))
 			continue;
 		pl->sums[r] = sum;
 		pl->size[r++] = it->d;
@@ -154,30 +181,83 @@ static double packing(const struct place *pl, size_t r, size_t m, double least)
 	return least;
 }
 
-/* What the vCPUs that cannot leave set come to on its fullest bin, at least. */
-static double bound_of(struct place *pl, const struct cpuset *set)
+/* What r demands come to in the fullest bin, or core, of set; level is what pouring gives. */
+static double packed(struct place *pl, const struct place_set *set, bool cores, size_t r,
+		     double level)
 {
-	double other, most, level;
-	size_t m = survey(pl, set, &other, &most), r = gather(pl, set);
+	double other, most;
+	size_t m = survey(pl, set, cores, &other, &most);
 
-	if (m == 0 || r == 0)
+	return (other + packing(pl, r, m,
+				fmax(level * most - other, pigeonhole(pl, r, m)))) /
+	       most;
+}
+
+/* What the vCPUs that cannot leave set come to on its fullest bin, at least. */
+static double bound_of(struct place *pl, const struct place_set *set)
+{
+	size_t r = gather(pl, set);
+	bool cores = false;
+	double level;
+
+	for (size_t b = 0; b < pl->nbins; b++)
+		cores |= pl->twin[b] != b;
+	level = r > 0 ? water(pl, set, pl->sums[r]) : 0;
+	if (level <= 0)
 		return 0;
-	level = water(pl, set, pl->sums[r]);
-	return fmax(level, (other + packing(pl, r, m,
-					    fmax(level * most - other, pigeonhole(pl, r, m)))) /
-				   most);
+	level = fmax(level, packed(pl, set, false, r, level));
+	return cores ? fmax(level, packed(pl, set, true, r, level)) : level;
+}
+
+/* Demand of a node's own vCPUs, or with node < 0 of all; free: of those that have no node. */
+static double demand_of(const struct place *pl, int node, double *freely)
+{
+	double sum = 0;
+
+	*freely = 0;
+	for (size_t i = 0; i < pl->n; i++) {
+		const struct place_item *it = &pl->item[i];
+		int own = pl->set[it->set].node;
+
+		if (it->home == BIN_FLOATS)
+			continue;
+		*freely += own < 0 ? it->d : 0;
+		sum += node < 0 || own == node ? it->d : 0;
+	}
+	return sum;
+}
+
+/* Each node has a level of its own, but where some demand has no node and can even them out. */
+static void find_levels(struct place *pl)
+{
+	double freely, all = water(pl, NULL, demand_of(pl, -1, &freely));
+	bool alike = freely > TINY;
+
+	for (size_t b = 0; b < pl->nbins; b++) {
+		alike |= pl->bin[b].capacity > 0 && pl->bin[b].node < 0;
+		pl->level[b] = -1;
+	}
+	for (size_t b = 0; b < pl->nbins; b++) {
+		struct place_set set = { NULL, pl->bin[b].node };
+		double level;
+
+		if (pl->level[b] >= 0)
+			continue;
+		level = alike || pl->bin[b].capacity <= 0
+				? all
+				: water(pl, &set, demand_of(pl, set.node, &freely));
+		for (size_t k = b; k < pl->nbins; k++)
+			if (alike || pl->bin[k].node == set.node)
+				pl->level[k] = level;
+	}
 }
 
 void bound_find(struct place *pl)
 {
-	double sum = 0;
-
-	for (size_t i = 0; i < pl->n; i++)
-		sum += pl->item[i].home == BIN_FLOATS ? 0 : pl->item[i].d;
-	pl->level = water(pl, NULL, sum);
+	find_levels(pl);
 	pl->bound = bound_of(pl, NULL);
 	for (size_t s = 0; s < pl->nsets; s++)
-		pl->bound = fmax(pl->bound, bound_of(pl, pl->set[s]));
+		pl->bound = fmax(pl->bound, bound_of(pl, &pl->set[s]));
 }
 
 /* ---- moves ---- */

@@ -248,15 +248,21 @@ static void classify_all(struct tick *t)
 
 static void begin(struct tick *t)
 {
+	node_plan(t->h, t->work);
 	place_begin(&t->place, t->h->bin, t->h->nbins, t->h->vcpu, t->h->n, t->work);
 }
 
-/* Floating vCPUs go on floating. */
-static void leave_floats(struct tick *t)
+/* Floating vCPUs go on floating, and those away from their node stay away. */
+static void leave_alone(struct tick *t)
 {
-	for (size_t i = 0; i < t->h->n; i++)
-		if (t->h->vcpu[i].why == VCPU_SETTLE)
-			t->h->vcpu[i].why = VCPU_STAYS;
+	for (size_t i = 0; i < t->h->n; i++) {
+		struct vcpu *v = &t->h->vcpu[i];
+
+		if (v->why == VCPU_NODE)
+			v->node = t->h->bin[v->bin].node;
+		if (v->why == VCPU_SETTLE || v->why == VCPU_NODE)
+			v->why = VCPU_STAYS;
+	}
 }
 
 /* ---- trigger ------------------------------------------------------------------------ */
@@ -267,14 +273,16 @@ static struct place_score measure(const struct tick *t)
 	struct place_score s = { 0 };
 	size_t m = 0;
 
+	for (size_t k = 0; k < t->h->nbins; k++)
+		t->place.load[k] = t->h->bin[k].load;
 	for (size_t k = 0; k < t->h->nbins; k++) {
 		const struct bin *b = &t->h->bin[k];
 		double x, off;
 
 		if (b->capacity <= 0)
 			continue;
-		x = b->load / b->capacity;
-		off = x - t->place.level;
+		x = place_full(&t->place, k);
+		off = x - t->place.level[k];
 		m++;
 		s.squares += x * x;
 		if (b->load <= b->other && off > 0)
@@ -297,7 +305,8 @@ static double noise_of(const struct tick *t, double fullest, double *average)
 		const struct bin *b = &h->bin[v->bin >= 0 ? v->bin : 0];
 
 		all += v->seen.var;
-		if (v->bin >= 0 && b->capacity > 0 && b->load >= fullest * b->capacity)
+		if (v->bin >= 0 && b->capacity > 0 &&
+		    place_full(&t->place, (size_t)v->bin) >= fullest)
 			top += v->seen.var / (b->capacity * b->capacity);
 	}
 	for (size_t b = 0; b < h->nbins; b++)
@@ -362,7 +371,7 @@ static enum cpu_why may_act(struct tick *t, const struct place_score *now)
 static enum cpu_why worth_it(struct tick *t, const struct place_score *now,
 			     const struct place_score *plan, double average)
 {
-	if (plan->moves == 0 || plan->fullest > now->fullest)
+	if (plan->moves == 0 || plan->fullest > now->fullest || plan->squares > now->squares)
 		return CPU_BOUND;
 	if (!above_noise(now, plan, t->out->noise, average))
 		return CPU_NOISE;
@@ -408,10 +417,10 @@ static void only_forced(struct tick *t)
 {
 	struct place_score plan;
 
-	leave_floats(t);
+	leave_alone(t);
 	if (!t->forced)
 		return;
-	begin(t);
+	place_begin(&t->place, t->h->bin, t->h->nbins, t->h->vcpu, t->h->n, t->work);
 	plan = place_plan(&t->place, t->lim->aim, t->lim->stop_points, 0, t->at);
 	predict(t, &plan);
 	ask(t);
@@ -451,7 +460,9 @@ static size_t room(size_t bytes)
 
 size_t cpu_work_size(size_t n, size_t nbins)
 {
-	return room(n * sizeof(int)) + place_work_size(n, nbins);
+	size_t place = place_work_size(n, nbins), node = node_work_size(n);
+
+	return room(n * sizeof(int)) + (place > node ? place : node);
 }
 
 void cpu_decide(struct cpu_host *h, const struct cpu_limits *lim, void *work,
@@ -498,7 +509,7 @@ const char *vcpu_why_name(enum vcpu_why why)
 		[VCPU_STAYS] = "stays",           [VCPU_EVEN_OUT] = "evens out the load",
 		[VCPU_SETTLE] = "settles",        [VCPU_FENCE] = "may not be where it is",
 		[VCPU_STUCK] = "cannot be moved", [VCPU_FOREIGN] = "somebody else moves it",
-		[VCPU_UNSEEN] = "not seen yet",
+		[VCPU_UNSEEN] = "not seen yet",   [VCPU_NODE] = "joins its NUMA node",
 	};
 
 	return name[why];

@@ -23,6 +23,7 @@
 #define CLEARLY   0.01  /* of the bound: a fullest bin is lower if by this much */
 #define NEARLY    0.5   /* points: spreads closer than this are alike */
 #define POINTS    100.0 /* per CPU */
+#define SMT_GAIN  0.3   /* of a pCPU: what each further busy thread of a core adds */
 
 /* Levels to plan to, of the target: the lower, the more goes and the better the rest packs. */
 static const double level[] = { 1.0, 0.97, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1 };
@@ -48,6 +49,9 @@ static size_t lay_out(struct place *pl, char *work)
 
 	pl->other = lay(work, &used, m * sizeof(*pl->other));
 	pl->load = lay(work, &used, m * sizeof(*pl->load));
+	pl->level = lay(work, &used, m * sizeof(*pl->level));
+	pl->room = lay(work, &used, m * sizeof(*pl->room));
+	pl->twin = lay(work, &used, m * sizeof(*pl->twin));
 	pl->head = lay(work, &used, m * sizeof(*pl->head));
 	pl->block = lay(work, &used, (m / BLOCK + 1) * sizeof(*pl->block));
 	pl->cand = lay(work, &used, m * sizeof(*pl->cand));
@@ -66,26 +70,26 @@ size_t place_work_size(size_t n, size_t nbins)
 	return lay_out(&pl, NULL);
 }
 
-static uint32_t set_of(struct place *pl, const struct cpuset *allowed)
+static uint32_t set_of(struct place *pl, const struct vcpu *v)
 {
 	size_t i = pl->nsets;
 
-	while (i > 0 && pl->set[i - 1] != allowed)
+	while (i > 0 && (pl->set[i - 1].allowed != v->allowed || pl->set[i - 1].node != v->node))
 		i--;
 	if (i > 0)
 		return (uint32_t)(i - 1);
-	pl->set[pl->nsets] = allowed;
+	pl->set[pl->nsets] = (struct place_set){ v->allowed, v->node };
 	return (uint32_t)pl->nsets++;
 }
 
 static void add_item(struct place *pl, size_t i, const struct vcpu *v)
 {
 	struct place_item *it = &pl->item[i];
-	bool must = v->why == VCPU_SETTLE || v->why == VCPU_FENCE;
+	bool must = v->why == VCPU_SETTLE || v->why == VCPU_FENCE || v->why == VCPU_NODE;
 
 	it->d = v->demand;
-	it->allowed = v->allowed;
-	it->set = set_of(pl, v->allowed);
+	it->set = set_of(pl, v);
+	it->from = v->bin;
 	it->fixed = v->why != VCPU_STAYS && !must;
 	it->home = must ? BIN_ASTRAY : v->bin;
 	it->at = it->home;
@@ -115,16 +119,45 @@ static void find_widest_set(struct place *pl)
 	size_t most = 0;
 
 	for (size_t s = 0; s < pl->nsets; s++) {
+		const struct cpuset *set = pl->set[s].allowed;
 		size_t bins = 0;
 
 		for (size_t b = 0; b < pl->nbins; b++)
-			bins += place_usable(pl, pl->set[s], b);
-		if (bins > most || (bins == most && memcmp(pl->set[s], pl->widest_set,
-							   sizeof(struct cpuset)) < 0)) {
+			bins += pl->bin[b].capacity > 0 && cpuset_has(set, (unsigned)b);
+		if (bins > most ||
+		    (bins == most && memcmp(set, pl->widest_set, sizeof(*set)) < 0)) {
 			most = bins;
-			pl->widest_set = pl->set[s];
+			pl->widest_set = set;
 		}
 	}
+}
+
+/* Rings of the threads of each core, and what a core can do: sorted by core, they are runs. */
+static void find_cores(struct place *pl)
+{
+	struct place_rank *r = pl->cand;
+	size_t m = 0, end;
+
+	for (size_t b = 0; b < pl->nbins; b++) {
+		pl->twin[b] = (uint32_t)b;
+		pl->room[b] = pl->bin[b].capacity;
+		if (pl->bin[b].capacity > 0 && pl->bin[b].core >= 0)
+			r[m++] = (struct place_rank){ pl->bin[b].core, (uint32_t)b };
+	}
+	qsort(r, m, sizeof(*r), place_by_load);
+	for (size_t k = 0; k < m; k = end) {
+		double first = pl->bin[r[k].i].capacity, room = 0;
+
+		for (end = k; end < m && r[end].d == r[k].d; end++)
+			room += pl->bin[r[end].i].capacity;
+		room = fmin(room, first + SMT_GAIN * (room - first));
+		for (size_t i = k; i < end; i++) {
+			pl->twin[r[i].i] = r[i + 1 < end ? i + 1 : k].i;
+			pl->room[r[i].i] = room;
+		}
+	}
+	for (size_t b = 0; b < pl->nbins; b++)
+		pl->widest = fmax(pl->widest, pl->room[b]);
 }
 
 void place_begin(struct place *pl, const struct bin *bin, size_t nbins, const struct vcpu *vcpu,
@@ -141,8 +174,7 @@ void place_begin(struct place *pl, const struct bin *bin, size_t nbins, const st
 	}
 	qsort(pl->order, n, sizeof(*pl->order), place_by_load);
 	spread_floats(pl);
-	for (size_t b = 0; b < nbins; b++)
-		pl->widest = fmax(pl->widest, bin[b].capacity);
+	find_cores(pl);
 	find_widest_set(pl);
 	bound_find(pl);
 }
@@ -187,9 +219,24 @@ static void go_home(struct place *pl)
 	}
 }
 
-static double full(const struct place *pl, size_t b)
+/* How full bin b is with more in it. */
+static double full_with(const struct place *pl, size_t b, double more)
 {
-	return pl->bin[b].capacity > 0 ? pl->load[b] / pl->bin[b].capacity : 0;
+	double core = pl->load[b] + more, own;
+
+	if (pl->bin[b].capacity <= 0)
+		return 0;
+	own = core / pl->bin[b].capacity;
+	if (pl->twin[b] == b)
+		return own;
+	for (size_t k = pl->twin[b]; k != b; k = pl->twin[k])
+		core += pl->load[k];
+	return fmax(own, core / pl->room[b]);
+}
+
+double place_full(const struct place *pl, size_t b)
+{
+	return full_with(pl, b, 0);
 }
 
 /* What a placement leaves. */
@@ -199,7 +246,7 @@ static struct place_score quality(const struct place *pl)
 	size_t m = 0;
 
 	for (size_t b = 0; b < pl->nbins; b++) {
-		double x = full(pl, b), off = x - pl->level;
+		double x = place_full(pl, b), off = x - pl->level[b];
 
 		if (pl->bin[b].capacity <= 0)
 			continue;
@@ -237,18 +284,29 @@ struct place_score place_now(struct place *pl)
 
 /* ---- evict and place ---------------------------------------------------------------- */
 
+static bool over(const struct place *pl, size_t b, double target)
+{
+	return place_full(pl, b) > target + TINY;
+}
+
+/* May i use any bin, of its node if it has one? */
+static bool goes_anywhere(const struct place *pl, uint32_t i)
+{
+	return pl->set[pl->item[i].set].allowed == pl->widest_set;
+}
+
 /*
- * Of bin b, the largest, until it is down to most.  Returns the last that went.  picky: only
+ * Of bin b, the largest, until it is down to target.  Returns the last that went.  picky: only
  * those that may go anywhere, because others would compete for what their fences leave.
  */
-static uint32_t evict_largest(struct place *pl, size_t b, double most, bool picky)
+static uint32_t evict_largest(struct place *pl, size_t b, double target, bool picky)
 {
 	uint32_t i = pl->head[b], last = NOBODY;
 
-	while (i != NOBODY && pl->load[b] > most) {
+	while (i != NOBODY && over(pl, b, target)) {
 		uint32_t next = pl->item[i].next;
 
-		if (!pl->item[i].fixed && !(picky && pl->item[i].allowed != pl->widest_set)) {
+		if (!pl->item[i].fixed && !(picky && !goes_anywhere(pl, i))) {
 			take(pl, i);
 			last = i;
 		}
@@ -260,20 +318,19 @@ static uint32_t evict_largest(struct place *pl, size_t b, double most, bool pick
 /* Bin b down to target; for the last that went, the smallest that still suffices. */
 static void evict_bin(struct place *pl, size_t b, double target, bool picky)
 {
-	double most = target * pl->bin[b].capacity + TINY;
 	uint32_t last = NOBODY, least;
 
 	if (picky)
-		last = evict_largest(pl, b, most, true);
-	if (pl->load[b] > most)
-		last = evict_largest(pl, b, most, false);
-	if (last == NOBODY || pl->load[b] > most)
+		last = evict_largest(pl, b, target, true);
+	if (over(pl, b, target))
+		last = evict_largest(pl, b, target, false);
+	if (last == NOBODY || over(pl, b, target))
 		return;
 	least = last;
 	for (uint32_t i = pl->head[b]; i != NOBODY; i = pl->item[i].next)
 		if (!pl->item[i].fixed && pl->item[i].d < pl->item[least].d &&
-		    pl->item[i].allowed == pl->item[last].allowed &&
-		    pl->load[b] + pl->item[last].d - pl->item[i].d <= most)
+		    pl->item[i].set == pl->item[last].set &&
+		    full_with(pl, b, pl->item[last].d - pl->item[i].d) <= target + TINY)
 			least = i;
 	if (least != last) {
 		take(pl, least);
@@ -289,34 +346,49 @@ static void see_block(struct place *pl, size_t block)
 
 	for (size_t b = block * BLOCK; b < end; b++)
 		if (pl->bin[b].capacity > 0)
-			least = fmin(least, full(pl, b));
+			least = fmin(least, place_full(pl, b));
 	pl->block[block] = least;
 }
 
-/* The allowed bin that is least full with i in it; home if that is no worse. */
+/* How much bins a and b have in common: the same node 1, and the same cache 2. */
+static int nearness(const struct place *pl, int a, size_t b)
+{
+	if (a < 0 || pl->bin[a].node != pl->bin[b].node)
+		return 0;
+	return 1 + (pl->bin[a].cache >= 0 && pl->bin[a].cache == pl->bin[b].cache);
+}
+
+/* The allowed bin that is least full with i in it; of equals the nearest, home first of all. */
 static int choose(const struct place *pl, uint32_t i)
 {
 	const struct place_item *it = &pl->item[i];
+	const struct place_set *set = &pl->set[it->set];
 	double best = DBL_MAX;
-	int at = BIN_ASTRAY;
+	int at = BIN_ASTRAY, near = 0;
 
 	for (size_t b = 0; b < pl->nbins; b++) {
 		double x;
+		int n;
 
-		if (b % BLOCK == 0 && pl->block[b / BLOCK] + it->d / pl->widest >= best) {
+		if (b % BLOCK == 0 &&
+		    pl->block[b / BLOCK] + it->d / pl->widest >= best + (near < 2 ? TINY : 0)) {
 			b += BLOCK - 1;
 			continue;
 		}
-		if (!place_usable(pl, it->allowed, b))
+		if (!place_usable(pl, set, b))
 			continue;
-		x = (pl->load[b] + it->d) / pl->bin[b].capacity;
-		if (x < best - TINY) {
-			best = x;
+		x = full_with(pl, b, it->d);
+		if (x > best + TINY)
+			continue;
+		n = nearness(pl, it->from, b);
+		if (x < best - TINY || n > near) {
+			best = fmin(x, best);
 			at = (int)b;
+			near = n;
 		}
 	}
-	if (it->home >= 0 && place_usable(pl, it->allowed, (size_t)it->home) &&
-	    (pl->load[it->home] + it->d) / pl->bin[it->home].capacity < best + TINY)
+	if (it->home >= 0 && place_usable(pl, set, (size_t)it->home) &&
+	    full_with(pl, (size_t)it->home, it->d) < best + TINY)
 		return it->home;
 	return at;
 }
@@ -357,17 +429,33 @@ static int pins(const struct place_item *it, int b)
 	return (b != it->home) - (it->at != it->home);
 }
 
-/* What bringing p to x and q to y is worth, in the goal's own measure. */
-static double gain(const struct place *pl, enum aim goal, size_t p, size_t q, double x,
-		   double y)
+/* Squares of the cores of p and q. */
+static double squares(const struct place *pl, size_t p, size_t q)
 {
-	double a = full(pl, p), b = full(pl, q);
+	double sum = place_full(pl, p) * place_full(pl, p);
+	bool both = p == q;
 
-	if (goal == LOWER_FULLEST)
-		return fmax(a, b) - fmax(x, y);
-	if (fmax(x, y) > fmax(a, b) + TINY)
-		return 0;
-	return a * a + b * b - x * x - y * y;
+	for (size_t k = pl->twin[p]; k != p; k = pl->twin[k]) {
+		sum += place_full(pl, k) * place_full(pl, k);
+		both |= k == q;
+	}
+	return both ? sum : sum + squares(pl, q, q);
+}
+
+/* What moving net from p to q is worth: off the fuller of the two, and off the squares. */
+static void gain(const struct place *pl, size_t p, size_t q, double net, double *fullest,
+		 double *even)
+{
+	double was_p = pl->load[p], was_q = pl->load[q];
+
+	*fullest = fmax(place_full(pl, p), place_full(pl, q));
+	*even = squares(pl, p, q);
+	pl->load[p] -= net;
+	pl->load[q] += net;
+	*fullest -= fmax(place_full(pl, p), place_full(pl, q));
+	*even = *fullest < -TINY ? 0 : *even - squares(pl, p, q);
+	pl->load[p] = was_p;
+	pl->load[q] = was_q;
 }
 
 /* Equal merit is common (the other bin does not show in it), and must not be decided by order.
@@ -386,23 +474,26 @@ static void consider(const struct place *pl, enum aim goal, uint32_t i, uint32_t
 {
 	const struct place_item *it = &pl->item[i], *back = j == NOBODY ? NULL : &pl->item[j];
 	size_t p = (size_t)it->at;
-	double net = it->d - (back ? back->d : 0), worth, cost;
+	double worth, cost;
 	int more = pins(it, (int)q) + (back ? pins(back, (int)p) : 0);
-
-	double x = (pl->load[p] - net) / pl->bin[p].capacity;
-	double y = (pl->load[q] + net) / pl->bin[q].capacity;
 	struct step step = { .i = i, .j = j, .q = (int)q };
 
-	worth = gain(pl, goal, p, q, x, y);
+	gain(pl, p, q, it->d - (back ? back->d : 0), &worth, &step.even);
+	if (goal == LOWER_SPREAD)
+		worth = step.even;
 	if (worth <= TINY)
 		return;
 	cost = it->d * it->d + (back ? back->d * back->d : 0);
 	if (goal == LOWER_SPREAD && more > 0 && worth < PAY * cost)
 		return;
 	step.merit = worth / (more > 0 ? more : CLEARLY);
-	step.even = gain(pl, LOWER_SPREAD, p, q, x, y);
 	if (beats(&step, best))
 		*best = step;
+}
+
+static bool usable(const struct place *pl, uint32_t i, size_t b)
+{
+	return place_usable(pl, &pl->set[pl->item[i].set], b);
 }
 
 /* All moves and swaps between bins p and q. */
@@ -410,12 +501,12 @@ static void consider_pair(const struct place *pl, enum aim goal, size_t p, size_
 			  struct step *best)
 {
 	for (uint32_t i = pl->head[p]; i != NOBODY; i = pl->item[i].next) {
-		if (pl->item[i].fixed || !place_usable(pl, pl->item[i].allowed, q))
+		if (pl->item[i].fixed || !usable(pl, i, q))
 			continue;
 		consider(pl, goal, i, NOBODY, q, best);
 		for (uint32_t j = pl->head[q]; j != NOBODY; j = pl->item[j].next)
 			if (!pl->item[j].fixed && pl->item[j].d < pl->item[i].d &&
-			    place_usable(pl, pl->item[j].allowed, p))
+			    usable(pl, j, p))
 				consider(pl, goal, i, j, q, best);
 	}
 }
@@ -424,7 +515,7 @@ static void consider_pair(const struct place *pl, enum aim goal, size_t p, size_
  * Up to REACH bins of set: the fullest that hold a vCPU (side 1) or the emptiest (side -1).
  * Returns how many.
  */
-static size_t pick(const struct place *pl, const struct cpuset *set, int side, size_t *bin)
+static size_t pick(const struct place *pl, const struct place_set *set, int side, size_t *bin)
 {
 	size_t k = 0, reach = pl->n > CHEAP ? REACH_BIG : REACH;
 
@@ -433,21 +524,21 @@ static size_t pick(const struct place *pl, const struct cpuset *set, int side, s
 
 		if (!place_usable(pl, set, b) || (side > 0 && pl->head[b] == NOBODY))
 			continue;
-		if (k == reach && side * full(pl, b) <= side * full(pl, bin[k - 1]))
+		if (k == reach && side * place_full(pl, b) <= side * place_full(pl, bin[k - 1]))
 			continue;
 		k += k < reach;
-		for (i = k - 1; i > 0 && side * full(pl, b) > side * full(pl, bin[i - 1]); i--)
+		for (i = k - 1; i > 0 && side * place_full(pl, b) > side * place_full(pl, bin[i - 1]); i--)
 			bin[i] = bin[i - 1];
 		bin[i] = b;
 	}
 	return k;
 }
 
-static bool holds(const struct place *pl, size_t b, const struct cpuset *set)
+static bool holds(const struct place *pl, size_t b, size_t set)
 {
 	uint32_t i = pl->head[b];
 
-	while (i != NOBODY && pl->item[i].allowed != set)
+	while (i != NOBODY && pl->item[i].set != set)
 		i = pl->item[i].next;
 	return i != NOBODY;
 }
@@ -458,9 +549,9 @@ static void consider_bin(const struct place *pl, enum aim goal, size_t p, struct
 	size_t to[REACH], k;
 
 	for (size_t s = 0; s < pl->nsets && s < SETS; s++) {
-		if (!holds(pl, p, pl->set[s]))
+		if (!holds(pl, p, s))
 			continue;
-		k = pick(pl, pl->set[s], -1, to);
+		k = pick(pl, &pl->set[s], -1, to);
 		while (k-- > 0)
 			if (to[k] != p)
 				consider_pair(pl, goal, p, to[k], best);

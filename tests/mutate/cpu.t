@@ -11,8 +11,10 @@ trap 'rm -rf "$dir"' EXIT
 mkdir "$dir/policy"
 cc=${CC:-cc}
 flags=(-I"$dir" -std=gnu11 -D_GNU_SOURCE -O1 -w -fsanitize=undefined -fno-sanitize-recover)
-files=(demand bound place cpu)
-tests=(unit/test_demand unit/test_cpu unit/test_place sim/t_cpu) # the quick ones first
+files=(demand bound node place cpu)
+objects=("${files[@]/#/$dir/}")
+objects=("${objects[@]/%/.o}")
+tests=(unit/test_demand unit/test_cpu unit/test_place sim/t_cpu sim/t_cpu_tiers) # the quick ones first
 
 mkdir -p "$dir/tests" && cp -r tests/fake tests/sim tests/unit "$dir/tests"
 cp vmbal.h "$dir"
@@ -37,8 +39,8 @@ verdict() {
 		name=$(basename "$t")
 		"$cc" "${flags[@]}" -o "$dir/$name" "$dir/$name.o" \
 			"$dir"/{sim,plant_cpu,mem_sim,plant_mem,need,share,ledger,mem}.o \
-			"$dir"/{demand,bound,place,cpu}.o -lcmocka -lm || return 1
-		out=$(CMOCKA_MESSAGE_OUTPUT=TAP timeout 60 "$dir/$name" 2>&1) && continue
+			"${objects[@]}" -lcmocka -lm || return 1
+		out=$(CMOCKA_MESSAGE_OUTPUT=TAP timeout 60 "$dir/$name" $([ "$name" = t_cpu_tiers ] && echo -n 100) 2>&1) && continue
 		out=$(grep -m1 '^not ok' <<<"$out" || echo "died")
 		echo "$name: $out"
 		return
@@ -89,8 +91,8 @@ mutate "other load counts in the bound" bound.c 's/poured \+= pl->other.*/;/'
 mutate "who must be placed counts as a move" bound.c 's/it->home == BIN_ASTRAY/false/'
 
 # Where it goes.
-mutate "a fence is never left" place.c 's/!place_usable\(pl, it->allowed, b\)/pl->bin[b].capacity <= 0/'
-mutate "nor by a swap" place.c 's/!place_usable\(pl, pl->item\[i\].allowed, q\)/false/; s/&&\s*place_usable\(pl, pl->item\[j\].allowed, p\)//'
+mutate "a fence is never left" place.c 's/!place_usable\(pl, set, b\)/pl->bin[b].capacity <= 0/'
+mutate "nor by a swap" place.c 's/!usable\(pl, i, q\)/false/; s/usable\(pl, j, p\)/true/'
 mutate "who is fixed stays" place.c 's/it->fixed = v->why != VCPU_STAYS && !must;/it->fixed = false;/'
 mutate "few leave a full bin: the smallest that suffices" place.c 's/if \(least != last\)/if (false)/'
 mutate "the plan is refined" place.c 's/^(\trefine\(pl, target, stop_points\));/\t;/'
@@ -98,6 +100,25 @@ mutate "no plan makes it worse" place.c 's/if \(stay && !no_worse\(s, now\)\)/if
 mutate "several levels are tried" place.c 's/size_t levels = .*/size_t levels = 1;/'
 mutate "light floats count as load" place.c 's/sum \+= pl->item\[i\].home == BIN_FLOATS.*/;/'
 mutate "a bin with none of ours does not count" place.c 's/if \(pl->head\[b\] == NOBODY && off > 0\)/if (false)/'
+
+# Hyperthreads and NUMA nodes.
+mutate "threads share their core" place.c 's/return fmax\(own, core .*/return own;/'
+mutate "what they do together" place.c 's/^#define SMT_GAIN .*/#define SMT_GAIN 1.0/'
+mutate "the bound knows cores" bound.c 's/return cores \? .*/return level;/'
+mutate "of equal bins the nearest" place.c 's/ \|\| n > near\)/)/'
+mutate "each node has its own level" bound.c 's/bool alike = .*/bool alike = true;/'
+mutate "a guest stays whole" node.c 's/v->node = is_held\(v\) \? at : g->node;/v->node = -1;/'
+mutate "who is held is in no other node" node.c 's/v->node = is_held\(v\) \? at : g->node;/v->node = g->node;/'
+mutate "and his guest does not cross" node.c 's/g->moves &= .*/;/'
+mutate "only where all of it is allowed" node.c 's/g->nodes &= nodes_of.*/nodes_of(t, v->allowed);/'
+mutate "what fits no node has none" node.c 's/if \(t->node\[k\]\.room < \(double\)n\)/if (t->node[k].room <= 0)/'
+mutate "and counts where it is" node.c 's/g->nodes == 0 && i </false \&\& i </'
+mutate "who has no home gets one" node.c 's/g->node < 0 \? emptiest.*/-1;/'
+mutate "a small skew is borne" node.c 's/^#define SKEW .*/#define SKEW 0.06/'
+mutate "a short one, too" node.c 's/^#define SKEW_LONG .*/#define SKEW_LONG 1/'
+mutate "an overloaded node is not" node.c 's/ \|\| most > SKEW_SEVERE.*/;/'
+mutate "few cross" node.c 's/^#define SKEW_STOP .*/#define SKEW_STOP -9.0/'
+mutate "nobody crosses to a fuller node" node.c 's/if \(full\(p\) - full\(q\) > SKEW_STOP &&/if (/; s/room \+ SKEW_STOP\)/room + 9)/'
 
 # When it goes.
 mutate "a mild case waits for a second interval" cpu.c 's/^#define PERSIST .*/#define PERSIST 1/'

@@ -11,6 +11,7 @@
 
 #define TINY      1e-6
 #define WOBBLE_NS 2000000.0 /* deviation of an interval's real length */
+#define SHARE     0.65      /* of its speed, for a thread whose sibling is busy */
 #define CAPPED    0.4       /* mean of what a normal deviation loses where it is cut at 0 */
 
 struct sim *sim_new(unsigned ncpus, uint64_t seed)
@@ -47,6 +48,16 @@ void sim_free(struct sim *s)
 }
 
 /* ---- guests ------------------------------------------------------------------------- */
+
+size_t sim_vcpu(struct sim *s, struct plant_load load, int cpu)
+{
+	size_t i;
+
+	s->guests--;
+	i = sim_guest(s, load, cpu);
+	s->host.vcpu[i].number = s->host.vcpu[i - 1].number + 1;
+	return i;
+}
 
 size_t sim_guest(struct sim *s, struct plant_load load, int cpu)
 {
@@ -101,6 +112,24 @@ void sim_fence(struct sim *s, size_t i, uint64_t bits)
 		plant_set_mask(s->plant, s->vm[i].task, &s->set[k]);
 }
 
+void sim_threads(struct sim *s)
+{
+	unsigned half = (unsigned)s->host.nbins / 2;
+
+	for (unsigned b = 0; b < half; b++) {
+		plant_siblings(s->plant, b, b + half, SHARE);
+		s->host.bin[b].core = s->host.bin[b + half].core = (int)b;
+	}
+}
+
+void sim_nodes(struct sim *s, unsigned nodes)
+{
+	size_t n = s->host.nbins, run = s->host.bin[0].core < 0 ? n : n / 2;
+
+	for (size_t b = 0; b < n; b++)
+		s->host.bin[b].node = s->host.bin[b].cache = (int)(b % run * nodes / run);
+}
+
 /* ---- one interval ------------------------------------------------------------------- */
 
 static void sample(struct sim *s)
@@ -134,6 +163,56 @@ static void sample(struct sim *s)
 	}
 }
 
+/* How full a bin is, hyperthreads considered; planned: with every target reached. */
+static double fullness(const struct cpu_host *h, size_t b, bool planned)
+{
+	double own = planned ? h->bin[b].planned : h->bin[b].load, core = 0;
+	unsigned threads = 0;
+
+	for (size_t k = 0; k < h->nbins; k++) {
+		if (h->bin[k].core != h->bin[b].core || h->bin[k].capacity <= 0)
+			continue;
+		core += planned ? h->bin[k].planned : h->bin[k].load;
+		threads++;
+	}
+	return h->bin[b].core >= 0 && threads == 2 ? fmax(own, core / 2 / SHARE) : own;
+}
+
+static int node_at(const struct cpu_host *h, int bin)
+{
+	return bin < 0 ? bin : h->bin[bin].node;
+}
+
+/* A guest that was whole in a node, or nowhere, is whole in one. */
+static void check_whole(const struct cpu_host *h, size_t first, size_t n)
+{
+	const struct vcpu *v = &h->vcpu[first];
+	bool was = true, is = true, held = false;
+	double room = 0;
+
+	for (size_t b = 0; b < h->nbins; b++)
+		room += h->bin[b].node == node_at(h, v->target) ? h->bin[b].capacity : 0;
+	for (size_t i = 0; i < n; i++) {
+		was &= node_at(h, v[i].bin) == node_at(h, v->bin);
+		is &= node_at(h, v[i].target) == node_at(h, v->target);
+		held |= v[i].stuck || v[i].allowed != v->allowed || v[i].why == VCPU_FOREIGN ||
+			v[i].seen.seen == 0 || v[i].target < 0;
+	}
+	assert(!was || is || held || (double)n > room);
+}
+
+static void check_guests(const struct cpu_host *h)
+{
+	size_t end;
+
+	for (size_t i = 0; i < h->n; i = end) {
+		for (end = i + 1; end < h->n && !memcmp(h->vcpu[end].uuid, h->vcpu[i].uuid,
+							UUID_LEN);)
+			end++;
+		check_whole(h, i, end - i);
+	}
+}
+
 /* What must hold of any decision. */
 static void check(const struct sim *s)
 {
@@ -141,6 +220,8 @@ static void check(const struct sim *s)
 	const struct cpu_report *r = &s->report;
 	double now = 0, then = 0;
 	size_t moves = 0;
+
+	check_guests(h);
 
 	for (size_t i = 0; i < h->n; i++) {
 		const struct vcpu *v = &h->vcpu[i];
@@ -158,8 +239,8 @@ static void check(const struct sim *s)
 	if (r->why != CPU_ACTING)
 		return;
 	for (size_t b = 0; b < h->nbins; b++) {
-		now += h->bin[b].load * h->bin[b].load;
-		then += h->bin[b].planned * h->bin[b].planned;
+		now += pow(fullness(h, b, false), 2);
+		then += pow(fullness(h, b, true), 2);
 	}
 	assert(r->fullest_after <= r->fullest + TINY);
 	assert(then <= now + TINY);

@@ -43,9 +43,17 @@ void sim_free(struct sim *s);
 
 /* A guest of one vCPU at its pCPU, or floating (cpu < 0).  Returns its index until the next. */
 size_t sim_guest(struct sim *s, struct plant_load load, int cpu);
+size_t sim_vcpu(struct sim *s, struct plant_load load, int cpu); /* one more of the last guest */
 void sim_end(struct sim *s, size_t i);
 void sim_set_load(struct sim *s, size_t i, struct plant_load load);
 void sim_fence(struct sim *s, size_t i, uint64_t bits);
+
+/*
+ * Before any guest: pCPUs b and b + n/2 are threads of one core, which do together 1.3 of what
+ * one alone does; the pCPUs of a node follow each other, as do their threads.
+ */
+void sim_threads(struct sim *s);
+void sim_nodes(struct sim *s, unsigned nodes);
 
 /* One interval: time passes, a sample, a decision, its invariants, its pins. */
 void sim_tick(struct sim *s);

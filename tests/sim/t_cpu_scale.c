@@ -61,6 +61,7 @@ static void fill(struct plant *dice, enum start start, bool fences)
 		vcpu[i].uuid[0] = (unsigned char)(i >> 8);
 		vcpu[i].uuid[1] = (unsigned char)i;
 		vcpu[i].allowed = fences && i % 7 == 0 ? &upper : &everywhere;
+		vcpu[i].node = -1;
 		vcpu[i].demand = 0.01 + 0.08 * plant_uniform(dice);
 		vcpu[i].bin = place_of(dice, start, i);
 		if (!cpuset_has(vcpu[i].allowed, (unsigned)vcpu[i].bin))

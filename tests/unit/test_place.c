@@ -53,6 +53,8 @@ static void begin(size_t m, size_t n)
 {
 	free(work);
 	work = malloc(place_work_size(n, m));
+	for (size_t i = 0; i < n; i++)
+		vcpu[i].node = -1;
 	place_begin(&pl, bin, m, vcpu, n, work);
 }
 
