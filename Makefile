@@ -87,7 +87,7 @@ bench: sims
 	$(B)/tests/sim/t_cpu_random
 	$(B)/tests/sim/mem_score
 
-tests: units sims purity
+tests: units sims purity $(B)/tests/cli/listen
 
 units:
 	$(MAKE) B=build/asan SAN=address,undefined unit-binaries
@@ -108,6 +108,9 @@ $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(SIMLIB) $(POLICY) $(PLANT)
 FAKE      = $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/*.c))
 $(B)/tests/fault/test_%: $(B)/tests/fault/test_%.o $(FAKE) $(filter-out %/proc.o,$(HOST)) $(POLICY)
 	$(LINK) -o $@ $^ -lcmocka -lxml2 -lm
+
+$(B)/tests/cli/listen: $(B)/tests/cli/listen.o
+	$(LINK) -o $@ $^
 
 $(B)/tests/sim/%: $(B)/tests/sim/%.o $(SIMLIB) $(POLICY) $(PLANT)
 	$(LINK) -o $@ $^ -lm

@@ -2,7 +2,7 @@
  * vmbal - keeps a KVM host's guests balanced.
  *
  * The story: the name we run under and the arguments choose one loop or both; main blocks
- * signals, starts a thread per loop on one shared libvirt connection, and sits in sigwait().
+ * signals, starts a thread per loop on one shared libvirt connection, and waits for signals.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -24,9 +24,11 @@
 #define RESERVE_MIN_KIB (200ULL << 10) /* with less any Linux host is in trouble */
 #define SIZE_MAX_KIB    (1ULL << 40)   /* a pebibyte */
 #define OVERCOMMIT_MAX  10
-#define GRACE_NS        800000000LL /* a loop stuck in a call is left behind after this */
-#define RESTORE_NS      500000000LL /* of it, for putting masks back */
+#define GRACE_NS        800000000LL   /* a loop stuck in a call is left behind after this */
+#define RESTORE_NS      500000000LL   /* of it, for putting masks back */
+#define STUCK_NS        60000000000LL /* twice what libvirt waits for a job that holds a guest */
 #define NS_PER_S        1000000000LL
+#define STATUS_LEN      256 /* bytes */
 
 enum exit_status {
 	EXIT_DONE,
@@ -40,7 +42,9 @@ struct loop {
 	const char *link; /* the name vmbal has when it is this loop alone */
 	void *(*open)(struct virt *, const struct options *);
 	int (*tick)(void *);
-	int (*restore)(void *, int64_t); /* by a deadline; returns how much was not */
+	void (*report)(const void *);
+	const char *(*status)(const void *); /* a constant string */
+	int (*restore)(void *, int64_t);     /* by a deadline; returns how much was not */
 	void (*close)(void *);
 	double *interval_s;
 	unsigned (*ticks)(double); /* per interval */
@@ -49,13 +53,18 @@ struct loop {
 	pthread_t thread;
 	bool running; /* thread was started */
 	bool failed;  /* --once: it could not decide */
+
+	/* guarded by stop_lock */
+	bool report_wanted;
+	const char *doing;      /* its status, for the service manager */
+	int64_t fresh_until_ns; /* later than this, it is stuck */
 };
 
 static struct options options = { .uri = DEFAULT_URI, .guests = "*", .overcommit = 1 };
 static enum log_priority log_limit = LOG_PRIO_INFO;
 static bool restore_only; /* the command is "restore" */
 
-/* Guards stopping, whose coming true stop_cond tells, and loops_done. */
+/* Guards stopping, loops_done and some of each loop; stop_cond tells the loops of news. */
 static pthread_mutex_t stop_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t stop_cond;
 static bool stopping;
@@ -71,6 +80,16 @@ static void *cpu_open(struct virt *virt, const struct options *opt)
 static int cpu_tick(void *state)
 {
 	return cpu_loop_tick(state);
+}
+
+static void cpu_report(const void *state)
+{
+	cpu_loop_report(state);
+}
+
+static const char *cpu_status(const void *state)
+{
+	return cpu_loop_status(state);
 }
 
 static int cpu_restore(void *state, int64_t deadline_ns)
@@ -91,6 +110,16 @@ static void *mem_open(struct virt *virt, const struct options *opt)
 static int mem_tick(void *state)
 {
 	return mem_loop_tick(state);
+}
+
+static void mem_report(const void *state)
+{
+	mem_loop_report(state);
+}
+
+static const char *mem_status(const void *state)
+{
+	return mem_loop_status(state);
 }
 
 static int mem_restore(void *state, int64_t deadline_ns)
@@ -116,6 +145,8 @@ static struct loop loops[] = {
 	  .link = "vcpu_scheduler",
 	  .open = cpu_open,
 	  .tick = cpu_tick,
+	  .report = cpu_report,
+	  .status = cpu_status,
 	  .restore = cpu_restore,
 	  .close = cpu_close,
 	  .interval_s = &options.cpu_interval_s,
@@ -124,6 +155,8 @@ static struct loop loops[] = {
 	  .link = "memory_coordinator",
 	  .open = mem_open,
 	  .tick = mem_tick,
+	  .report = mem_report,
+	  .status = mem_status,
 	  .restore = mem_restore,
 	  .close = mem_close,
 	  .interval_s = &options.mem_interval_s,
@@ -364,18 +397,27 @@ static struct timespec ns_timespec(int64_t ns)
 	return (struct timespec){ .tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S };
 }
 
-/* Waits until a time on CLOCK_MONOTONIC; true when it is time to stop instead. */
-static bool wait_until(int64_t deadline_ns)
+/*
+ * Waits until a time on CLOCK_MONOTONIC, reporting in between when asked to; true when it is
+ * time to stop instead.
+ */
+static bool wait_until(struct loop *loop, int64_t deadline_ns)
 {
 	struct timespec deadline = ns_timespec(deadline_ns);
-	bool stop;
+	bool stop, report;
+	int timeout = 0;
 
-	pthread_mutex_lock(&stop_lock);
-	while (!stopping &&
-	       pthread_cond_timedwait(&stop_cond, &stop_lock, &deadline) != ETIMEDOUT)
-		;
-	stop = stopping;
-	pthread_mutex_unlock(&stop_lock);
+	do {
+		pthread_mutex_lock(&stop_lock);
+		while (!stopping && !loop->report_wanted && timeout != ETIMEDOUT)
+			timeout = pthread_cond_timedwait(&stop_cond, &stop_lock, &deadline);
+		stop = stopping;
+		report = loop->report_wanted;
+		loop->report_wanted = false;
+		pthread_mutex_unlock(&stop_lock);
+		if (report)
+			loop->report(loop->state);
+	} while (!stop && timeout != ETIMEDOUT);
 	return stop;
 }
 
@@ -390,7 +432,7 @@ static int64_t deadline_after(int64_t deadline_ns, int64_t period_ns, int64_t no
 	return deadline_ns;
 }
 
-/* Tells main, which is in sigwait(), that this loop has had its one decision. */
+/* Tells main, which waits for signals, that this loop has had its one decision. */
 static void say_done(void)
 {
 	pthread_mutex_lock(&stop_lock);
@@ -409,6 +451,33 @@ static unsigned count_done(void)
 	return n;
 }
 
+/* For the service manager: what the loop is doing, and how long it may do so. */
+static void say_fresh(struct loop *loop, const char *doing, int64_t until_ns)
+{
+	bool news;
+
+	pthread_mutex_lock(&stop_lock);
+	news = doing && doing != loop->doing;
+	if (news)
+		loop->doing = doing;
+	loop->fresh_until_ns = until_ns + STUCK_NS;
+	pthread_mutex_unlock(&stop_lock);
+	if (news)
+		kill(getpid(), SIGUSR2);
+}
+
+static int loop_tick(struct loop *loop, int64_t period_ns, int64_t *deadline_ns)
+{
+	int decided;
+
+	say_fresh(loop, NULL, proc_now_ns());
+	decided = loop->tick(loop->state);
+	*deadline_ns = deadline_after(*deadline_ns, period_ns, proc_now_ns());
+	say_fresh(loop, decided < 0 ? "libvirt cannot be read" : loop->status(loop->state),
+		  *deadline_ns);
+	return decided;
+}
+
 /* One loop's thread: a tick at each deadline until it is time to stop. */
 static void *loop_run(void *arg)
 {
@@ -419,9 +488,8 @@ static void *loop_run(void *arg)
 	int decided;
 
 	do {
-		decided = loop->tick(loop->state);
-		deadline_ns = deadline_after(deadline_ns, period_ns, proc_now_ns());
-	} while (!(options.once && decided != 0) && !wait_until(deadline_ns));
+		decided = loop_tick(loop, period_ns, &deadline_ns);
+	} while (!(options.once && decided != 0) && !wait_until(loop, deadline_ns));
 	loop->failed = options.once && decided < 0;
 	if (options.once)
 		say_done();
@@ -436,6 +504,7 @@ static int loops_start(struct virt *virt)
 		if (*loop->interval_s <= 0)
 			continue;
 		loop->state = loop->open(virt, &options);
+		say_fresh(loop, "starting", proc_now_ns());
 		if (!loop->state || pthread_create(&loop->thread, NULL, loop_run, loop))
 			return -1;
 		loop->running = true;
@@ -586,12 +655,14 @@ static int runtime_begin(void)
 	return 0;
 }
 
-/* Signals are blocked before the first thread exists, so that only sigwait() gets them. */
+/* Signals are blocked before the first thread exists, so that only main gets them. */
 static void signals_block(sigset_t *set)
 {
 	sigemptyset(set);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR1);
 	sigaddset(set, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, set, NULL);
 	signal(SIGPIPE, SIG_IGN); /* libvirtd's end would kill us at the next call */
@@ -616,16 +687,87 @@ static unsigned loops_wanted(void)
 	return n;
 }
 
-/* Until a signal, or with --once until each loop has said by SIGUSR2 that it is done. */
-static void wait_for_end(const sigset_t *set)
+/* "cpu: balanced; mem: host ok"; true when all loops are fresh. */
+static bool describe(char *text, size_t len)
 {
-	int got;
+	int64_t now_ns = proc_now_ns();
+	bool fresh = true;
+	size_t used = 0;
 
-	while (count_done() < loops_wanted() && sigwait(set, &got) == 0) {
-		if (got == SIGUSR2)
+	pthread_mutex_lock(&stop_lock);
+	for (size_t i = 0; i < NLOOPS; i++) {
+		const struct loop *loop = &loops[i];
+
+		if (*loop->interval_s <= 0 || used >= len)
 			continue;
-		log_msg(LOG_PRIO_NOTICE, "%s: stopping", strsignal(got));
-		return;
+		used += (size_t)snprintf(text + used, len - used, "%s%s: %s", used ? "; " : "",
+					 loop->name, loop->doing);
+		fresh &= now_ns <= loop->fresh_until_ns;
+	}
+	pthread_mutex_unlock(&stop_lock);
+	return fresh;
+}
+
+/*
+ * Tells the service manager that we run, even where libvirt does not, what we are doing when
+ * that is news, and that no loop is stuck.
+ */
+static void tell_manager(void)
+{
+	static char told[STATUS_LEN];
+	char doing[STATUS_LEN - 32], message[STATUS_LEN];
+	bool fresh = describe(doing, sizeof(doing));
+
+	snprintf(message, sizeof(message), "READY=1\nSTATUS=%s", doing);
+	if (strcmp(message, told) != 0 && notify(message) == 0)
+		memcpy(told, message, sizeof(told));
+	if (fresh && notify_watchdog_ns())
+		notify("WATCHDOG=1");
+}
+
+/* Each loop logs what it knows, at once unless it is in the midst of a tick. */
+static void report(void)
+{
+	char doing[STATUS_LEN];
+
+	describe(doing, sizeof(doing));
+	log_msg(LOG_PRIO_NOTICE, "state: %s, %s", options.uri, doing);
+	pthread_mutex_lock(&stop_lock);
+	for (size_t i = 0; i < NLOOPS; i++)
+		loops[i].report_wanted = true;
+	pthread_cond_broadcast(&stop_cond);
+	pthread_mutex_unlock(&stop_lock);
+}
+
+/* The next signal; 0: it is time to feed the watchdog. */
+static int next_signal(const sigset_t *set)
+{
+	int64_t watchdog_ns = notify_watchdog_ns();
+	struct timespec half = ns_timespec(watchdog_ns / 2);
+	int got = watchdog_ns ? sigtimedwait(set, NULL, &half) : sigwaitinfo(set, NULL);
+
+	return got < 0 ? 0 : got; /* EAGAIN, or EINTR after a stop */
+}
+
+/* Until told to stop, or with --once until each loop has said by SIGUSR2 that it is done. */
+static void wait_for_end(struct virt *virt, const sigset_t *set)
+{
+	while (count_done() < loops_wanted()) {
+		int got;
+
+		tell_manager();
+		got = next_signal(set);
+		if (got == SIGINT || got == SIGTERM) {
+			log_msg(LOG_PRIO_NOTICE, "%s: stopping", strsignal(got));
+			return;
+		}
+		if (got == SIGUSR1)
+			report();
+		if (got == SIGHUP) {
+			log_msg(LOG_PRIO_NOTICE, "%s: reading anew what is kept about guests",
+				strsignal(got));
+			virt_refresh(virt);
+		}
 	}
 }
 
@@ -673,7 +815,8 @@ int main(int argc, char **argv)
 	if (restore_only)
 		return restore(virt);
 	if (loops_start(virt) == 0) {
-		wait_for_end(&set);
+		wait_for_end(virt, &set);
+		notify("STOPPING=1");
 		return finish(virt, EXIT_DONE);
 	}
 	log_msg(LOG_PRIO_ERR, "cannot start the loops: out of memory or threads");

@@ -636,6 +636,17 @@ void log_change(bool *is_bad, bool bad, const char *what, const char *detail);
  */
 int array_reserve(void *array, size_t *cap, size_t want, size_t size);
 
+/* ---- host: notify.c ------------------------------------------------------------------ */
+
+/*
+ * Sends "KEY=value" lines to the service manager that $NOTIFY_SOCKET names, as sd_notify(3),
+ * without waiting.  0 also where there is none; -1: not sent.
+ */
+int notify(const char *message);
+
+/* How often the manager wants to hear WATCHDOG=1 from this process; 0: not at all. */
+int64_t notify_watchdog_ns(void);
+
 /* ---- host: cpuset.c ------------------------------------------------------------------ */
 
 size_t cpuset_count(const struct cpuset *s);
@@ -902,6 +913,14 @@ void mem_loop_free(struct mem_loop *loop);
  */
 int cpu_loop_tick(struct cpu_loop *loop);
 int mem_loop_tick(struct mem_loop *loop);
+
+/* Log what the loop last saw and decided, at notice. */
+void cpu_loop_report(const struct cpu_loop *loop);
+void mem_loop_report(const struct mem_loop *loop);
+
+/* The same in a few words, which are constant strings. */
+const char *cpu_loop_status(const struct cpu_loop *loop);
+const char *mem_loop_status(const struct mem_loop *loop);
 
 /*
  * Puts back masks that are still ours, before deadline_ns; one that others changed is left.

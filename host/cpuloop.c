@@ -27,6 +27,7 @@ struct cpu_loop {
 	struct state kept; /* masks as they were found */
 	enum cpu_why said; /* the host decision last logged */
 	bool said_any;
+	bool current; /* report, host and count are of the last tick */
 };
 
 struct cpu_loop *cpu_loop_new(struct virt *virt, const struct options *opt)
@@ -322,14 +323,25 @@ static void say_vcpu(struct cpu_loop *l, const struct vcpu *v, const struct vcpu
 		v->wait < 0 ? 0 : v->wait, v->demand);
 }
 
-static void say_stay(struct cpu_loop *l, const struct vcpu *v, const struct vcpu_count *c)
+static void say_stay(const struct cpu_loop *l, const struct vcpu *v, const struct vcpu_count *c,
+		     const char *verb, enum log_priority priority)
 {
 	char at[MASK_TEXT];
 
-	log_msg(l->opt->dry_run ? LOG_PRIO_INFO : LOG_PRIO_DEBUG,
-		"cpu: leave %s/%u on %s: %s: run %.2f, wait %.2f, demand %.2f CPU", v->guest,
-		v->number, cpuset_text(&l->now.set[c->mask], at, sizeof(at)),
+	log_msg(priority, "cpu: %s %s/%u on %s: %s: run %.2f, wait %.2f, demand %.2f CPU", verb,
+		v->guest, v->number, cpuset_text(&l->now.set[c->mask], at, sizeof(at)),
 		vcpu_why_name(v->why), v->run, v->wait < 0 ? 0 : v->wait, v->demand);
+}
+
+static void say_figures(const struct cpu_loop *l, enum log_priority priority)
+{
+	const struct cpu_report *r = &l->report;
+
+	log_msg(priority,
+		"cpu: %s: spread %.1f -> %.1f points, fullest pCPU %.2f -> %.2f (bound %.2f), "
+		"%zu pins wanted (at least %zu), noise %.3f, wait %u intervals",
+		cpu_why_name(r->why), r->spread, r->spread_after, r->fullest, r->fullest_after,
+		r->bound, r->moves, r->fewest, r->noise, r->wait);
 }
 
 /* One line for the host: when it acts, when its reason changes, and always under -n or -v. */
@@ -338,13 +350,43 @@ static void say_host(struct cpu_loop *l)
 	const struct cpu_report *r = &l->report;
 	bool news = !l->said_any || l->said != r->why || r->moves > 0;
 
-	log_msg(news || l->opt->dry_run ? LOG_PRIO_INFO : LOG_PRIO_DEBUG,
-		"cpu: %s: spread %.1f -> %.1f points, fullest pCPU %.2f -> %.2f (bound %.2f), "
-		"%zu pins wanted (at least %zu), noise %.3f, wait %u intervals",
-		cpu_why_name(r->why), r->spread, r->spread_after, r->fullest, r->fullest_after,
-		r->bound, r->moves, r->fewest, r->noise, r->wait);
+	say_figures(l, news || l->opt->dry_run ? LOG_PRIO_INFO : LOG_PRIO_DEBUG);
 	l->said = r->why;
 	l->said_any = true;
+}
+
+static void say_bin(const struct cpu_loop *l, unsigned bin)
+{
+	const struct bin *b = &l->host.bin[bin];
+	struct cpuset pcpus = l->scope;
+	char text[MASK_TEXT];
+
+	for (unsigned i = 0; i < PCPU_MAX; i++)
+		if (cpuset_has(&pcpus, i) && l->bin_of[i] != bin)
+			pcpus.bits[i / 64] &= ~((uint64_t)1 << (i % 64));
+	log_msg(LOG_PRIO_NOTICE,
+		"cpu: state of pCPU %s: load %.2f, busy %.2f, other load %.2f of %g CPUs",
+		cpuset_text(&pcpus, text, sizeof(text)), b->load, b->busy < 0 ? 0 : b->busy,
+		b->other, b->capacity);
+}
+
+void cpu_loop_report(const struct cpu_loop *l)
+{
+	if (!l->current) {
+		log_msg(LOG_PRIO_NOTICE, "cpu: nothing is known now");
+		return;
+	}
+	say_figures(l, LOG_PRIO_NOTICE);
+	for (unsigned i = 0; i < l->host.nbins; i++)
+		if (l->host.bin[i].capacity > 0)
+			say_bin(l, i);
+	for (size_t i = 0; i < l->host.n; i++)
+		say_stay(l, &l->host.vcpu[i], l->count[i], "state of", LOG_PRIO_NOTICE);
+}
+
+const char *cpu_loop_status(const struct cpu_loop *l)
+{
+	return l->current ? cpu_why_name(l->report.why) : "taking samples";
 }
 
 /* ---- act ---- */
@@ -367,7 +409,7 @@ static void vcpu_act(struct cpu_loop *l, const struct vcpu *v, const struct vcpu
 	struct cpuset mask;
 
 	if (v->target == v->bin) {
-		say_stay(l, v, c);
+		say_stay(l, v, c, "leave", l->opt->dry_run ? LOG_PRIO_INFO : LOG_PRIO_DEBUG);
 		return;
 	}
 	mask = target_mask(l, v, c);
@@ -441,6 +483,7 @@ int cpu_loop_tick(struct cpu_loop *l)
 
 	l->before = l->now;
 	l->now = spare;
+	l->current = false;
 	if (virt_vcpus(l->virt, &l->now) < 0) {
 		l->now.epoch = 0;
 		return -1;
@@ -452,6 +495,7 @@ int cpu_loop_tick(struct cpu_loop *l)
 		return -1;
 	}
 	cpu_decide(&l->host, &cpu_limits_default, l->work, &l->report);
+	l->current = true;
 	if (pins_remember(l) < 0) {
 		log_msg(LOG_PRIO_ERR, "cpu: out of memory: this interval's pins are not made");
 		return -1;

@@ -27,6 +27,7 @@ struct mem_loop {
 	bool decided;      /* at least once */
 	struct state kept; /* shrinks under way */
 	bool adopted;      /* those that a crash left have been looked at */
+	bool current;      /* report and guest are of the last tick */
 	bool said_any;
 	enum mem_host_state said; /* the host state last logged */
 };
@@ -159,22 +160,64 @@ static enum log_priority say_host_priority(const struct mem_loop *l, bool decide
 	return LOG_PRIO_DEBUG;
 }
 
-/* One line for the host: when it acts, when its state changes, and always under -n or -v. */
-static void say_host(struct mem_loop *l, bool decide)
+static void say_figures(const struct mem_loop *l, enum log_priority priority)
 {
 	const struct mem_report *r = &l->report;
 
-	if (!r->known)
-		return;
-	log_msg(say_host_priority(l, decide),
+	log_msg(priority,
 		"mem: host %s: available %llu, reserve %llu, outstanding %llu, spare %lld, "
 		"shortfall %llu MiB; guests hold %llu, use %llu MiB; %u grow, %u shrink",
 		mem_host_state_name(r->state), mib(r->available_kib), mib(r->reserve_kib),
 		mib(r->outstanding_kib), (long long)r->spare_kib / KIB_PER_MIB,
 		mib(r->shortfall_kib), mib(r->held_kib), mib(r->demand_kib), r->grows,
 		r->shrinks);
-	l->said = r->state;
+}
+
+/* One line for the host: when it acts, when its state changes, and always under -n or -v. */
+static void say_host(struct mem_loop *l, bool decide)
+{
+	if (!l->report.known)
+		return;
+	say_figures(l, say_host_priority(l, decide));
+	l->said = l->report.state;
 	l->said_any = true;
+}
+
+static void say_state(const struct guest *g)
+{
+	log_msg(LOG_PRIO_NOTICE,
+		"mem: state of %s: %s: holds %llu of %llu..%llu, target %llu, uses %llu, "
+		"free %llu, growing %.1f MiB/s, floor %llu, survive %llu, need %llu, "
+		"comfort %llu, share %llu MiB",
+		g->name, mem_reason_name(g->reason), mib(g->actual_kib), mib(g->min_kib),
+		mib((uint64_t)guest_limit(g)), mib(g->target_kib), mib(g->demand_kib),
+		mib(g->free_kib), g->velocity / KIB_PER_MIB, mib(g->floor_kib),
+		mib(g->survive_kib), mib(g->wanted_kib), mib(g->comfort_kib),
+		mib(g->share_kib));
+}
+
+void mem_loop_report(const struct mem_loop *l)
+{
+	if (!l->current) {
+		log_msg(LOG_PRIO_NOTICE, "mem: nothing is known now");
+		return;
+	}
+	if (l->report.known)
+		say_figures(l, LOG_PRIO_NOTICE);
+	for (size_t i = 0; i < l->n; i++)
+		say_state(&l->guest[i]);
+}
+
+const char *mem_loop_status(const struct mem_loop *l)
+{
+	static const char *const host[] = { [HOST_OK] = "host ok",
+					    [HOST_SOFT] = "host short of memory (soft)",
+					    [HOST_HARD] = "host short of memory (hard)",
+					    [HOST_CRITICAL] = "host out of memory (critical)" };
+
+	if (!l->current)
+		return "taking samples";
+	return l->report.known ? host[l->report.state] : "host memory unknown";
 }
 
 /* ---- act ---- */
@@ -326,6 +369,7 @@ int mem_loop_tick(struct mem_loop *l)
 {
 	bool decide = ++l->ticks >= mem_loop_watches(l->opt->mem_interval_s);
 
+	l->current = false;
 	if (virt_guests(l->virt, &l->now) < 0)
 		return -1;
 	if (decide)
@@ -339,6 +383,7 @@ int mem_loop_tick(struct mem_loop *l)
 	host_limit(&l->now.host, l->opt->host_memory_kib, l->guest, l->n);
 	mem_decide(&l->state, &l->conf, &l->now.host, l->guest, l->n, l->now.taken_ns, decide,
 		   &l->report);
+	l->current = true;
 	if (shrinks_remember(l) < 0) {
 		log_msg(LOG_PRIO_ERR, "mem: out of memory: this tick's commands are not sent");
 		return -1;

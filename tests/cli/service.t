@@ -23,7 +23,7 @@ trap finish EXIT
 start() {
 	local log=$1
 	shift
-	./vmbal -c "$uri" "$@" 2>"$work/$log" &
+	./vmbal -c "$uri" "$@" >/dev/null 2>"$work/$log" &
 	pid=$!
 	pids+=("$pid")
 	wait_for 'Failed to connect' "$work/$log"
@@ -91,10 +91,96 @@ fi
 RUNTIME_DIRECTORY=/dev/null/x ./vmbal -c "$uri" -n -1 cpu 1 2>"$work/dry"
 holds "a dry run needs no directory" "$(cat "$work/dry")" grep -q 'Failed to connect' "$work/dry"
 
+# ---- signals ----
+
+start signals cpu 0.2 mem 0.2
+kill -USR1 "$pid"
+wait_for 'state: .*cpu: libvirt cannot be read; mem: libvirt cannot be read' "$work/signals"
+ok $? "SIGUSR1 prints the state" "$(cat "$work/signals")"
+wait_for 'cpu: nothing is known' "$work/signals" && wait_for 'mem: nothing is known' "$work/signals"
+ok $? "... of each loop" "$(cat "$work/signals")"
+kill -HUP "$pid"
+wait_for 'Hangup: reading anew' "$work/signals"
+ok $? "SIGHUP is taken" "$(cat "$work/signals")"
+sleep 0.5
+holds "both are survived" "$(cat "$work/signals")" kill -0 "$pid"
+kill -TERM "$pid"
+wait "$pid"
+holds "SIGTERM ends it with 0" "$?" test $? -eq 0
+start long cpu 86400
+begun=$(date +%s%N)
+kill -USR1 "$pid"
+wait_for 'cpu: nothing is known' "$work/long"
+within "the state comes at once, not at the next tick, ms" \
+	$((($(date +%s%N) - begun) / 1000000)) 0 1000
+kill "$pid"
+wait "$pid"
+
+# ---- notifications ----
+
+listen=build/tests/cli/listen
+# manager ADDRESS: a service manager that writes down what it hears.
+manager() {
+	$listen manager "$1" >"$work/heard" &
+	listener=$!
+	pids+=("$listener")
+	until [ -S "$1" ] || grep -qsF "$1" /proc/net/unix; do sleep 0.02; done
+}
+heard() { grep -cx "$1" "$work/heard"; }
+
+for address in "$work/notify" "@vmbal-test-$$"; do
+	manager "$address"
+	export NOTIFY_SOCKET=$address
+	WATCHDOG_USEC=400000 start told cpu 86400
+	wait_for '^STATUS=cpu: libvirt cannot be read' "$work/heard"
+	ok $? "${address:0:1}: STATUS= in words, also without libvirtd" "$(cat "$work/heard")"
+	holds "READY=1 is the first thing said" "$(cat "$work/heard")" \
+		test "$(head -n 1 "$work/heard")" = READY=1
+	sleep 1
+	within "the watchdog is fed while a loop waits for its deadline" "$(heard WATCHDOG=1)" 3 9
+	kill "$pid"
+	wait_for '^STOPPING=1$' "$work/heard"
+	ok $? "STOPPING=1" "$(cat "$work/heard")"
+	wait "$pid"
+	kill "$listener"
+done
+
+# In a call that never returns: fed as long as a call may take, and then no more.
+$listen mute "$work/none" >/dev/null &
+pids+=($!)
+until [ -S "$work/none" ]; do sleep 0.02; done
+manager "$work/notify2"
+NOTIFY_SOCKET=$work/notify2 WATCHDOG_USEC=200000 faketime -f '+0 x30' \
+	./vmbal -c "$uri" cpu 1 >/dev/null 2>"$work/stuck" &
+faketime=$!
+sleep 1
+pid=$(pgrep -P "$faketime")
+pids+=("$pid")
+fed=$(heard WATCHDOG=1)
+within "stuck in a call for less than a minute: fed" "$fed" 3 30
+sleep 2.5
+fed=$(heard WATCHDOG=1)
+sleep 1
+within "stuck for longer: not fed any more" $(($(heard WATCHDOG=1) - fed)) 0 0
+kill -KILL "$pid"
+wait "$faketime" 2>/dev/null
+unset NOTIFY_SOCKET
+./vmbal -c "$uri" cpu 1 mem 1 >/dev/null 2>"$work/hung" &
+pid=$!
+pids+=("$pid")
+sleep 0.5
+begun=$(date +%s%N)
+kill -TERM "$pid"
+wait "$pid"
+holds "SIGTERM ends it with 0, stuck or not" "$?" test $? -eq 0
+within "... within a second, ms" $((($(date +%s%N) - begun) / 1000000)) 0 1000
+
+rm "$work/none"
+
 # ---- rivals ----
 
 cp "$(command -v sleep)" "$work/numad"
-"$work/numad" 20 &
+"$work/numad" 20 >/dev/null &
 pids+=($!)
 wait_for numad "/proc/$!/comm"
 out=$(./vmbal -c "$uri" -1 cpu 1 2>&1)
