@@ -78,8 +78,8 @@ check: deps
 	tests/run
 
 check-all: deps
-	$(MAKE) all tests sanitized
-	tests/run --rest
+	$(MAKE) all tests unit-binaries sanitized
+	PROGRAM=build/asan/vmbal tests/run --rest
 	PROGRAM=build/tsan/vmbal tests/run tests/e2e/both.t
 
 # Figures: the policies on random simulated hosts, and beside the rules of other programs.

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# valgrind finds no wrong access, no use of what was never set and no leak: in the program, and in
+# what the policies and the chain do over the simulated host.
+cd "$(dirname "$0")/../.." || exit 1
+. tests/tap.sh
+
+clean() { # NAME EXIT-STATUS COMMAND...
+	local name=$1 status=$2 out got
+	shift 2
+	out=$(valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+		--child-silent-after-fork=yes "$@" 2>&1)
+	got=$?
+	holds "$name: exit $got" "$(grep -E '^==|^not ok' <<<"$out" | head -n 40)" test "$got" -eq "$status"
+}
+
+export CMOCKA_MESSAGE_OUTPUT=TAP
+for t in build/tests/unit/test_* build/tests/fault/test_*; do
+	[[ $t = *.o ]] || clean "$(basename "$t")" 0 "$t"
+done
+clean "t_mem" 0 build/tests/sim/t_mem
+clean "no libvirtd" 1 ./vmbal -c 'qemu+unix:///system?socket=/nonexistent/sock' --once cpu 1 mem 1
+clean "wrong usage" 2 ./vmbal cpu nonsense
+plan
