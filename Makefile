@@ -3,6 +3,9 @@ VERSION   = 0.1.0
 PREFIX   ?= /usr/local
 SBINDIR   = $(PREFIX)/sbin
 MANDIR    = $(PREFIX)/share/man
+UNITDIR   = $(PREFIX)/lib/systemd/system
+SYSUSERS  = $(PREFIX)/lib/sysusers.d
+BASHDIR   = $(PREFIX)/share/bash-completion/completions
 CFLAGS   ?= -O2 -g
 NAMES     = vcpu_scheduler memory_coordinator
 
@@ -56,14 +59,22 @@ install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8
 	install -m 755 vmbal $(DESTDIR)$(SBINDIR)/vmbal
 	install -m 644 man/vmbal.8 $(DESTDIR)$(MANDIR)/man8/vmbal.8
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERS) $(DESTDIR)$(BASHDIR)
+	sed 's,/usr/local/sbin,$(SBINDIR),' contrib/vmbal.service >$(DESTDIR)$(UNITDIR)/vmbal.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/vmbal.service
+	install -m 644 contrib/vmbal.sysusers $(DESTDIR)$(SYSUSERS)/vmbal.conf
+	install -m 644 contrib/vmbal.bash $(DESTDIR)$(BASHDIR)/vmbal
 	for name in $(NAMES); do \
 		ln -f $(DESTDIR)$(SBINDIR)/vmbal $(DESTDIR)$(SBINDIR)/$$name && \
-		ln -sf vmbal.8 $(DESTDIR)$(MANDIR)/man8/$$name.8 || exit 1; \
+		ln -sf vmbal.8 $(DESTDIR)$(MANDIR)/man8/$$name.8 && \
+		ln -sf vmbal $(DESTDIR)$(BASHDIR)/$$name || exit 1; \
 	done
 
 uninstall:
 	cd $(DESTDIR)$(SBINDIR) && rm -f vmbal $(NAMES)
 	cd $(DESTDIR)$(MANDIR)/man8 && rm -f vmbal.8 $(NAMES:=.8)
+	rm -f $(DESTDIR)$(UNITDIR)/vmbal.service $(DESTDIR)$(SYSUSERS)/vmbal.conf
+	rm -f $(patsubst %,$(DESTDIR)$(BASHDIR)/%,vmbal $(NAMES))
 
 # What is missing is installed first, then make starts anew and finds it.
 deps:
@@ -131,7 +142,7 @@ lint:
 	clang-tidy --quiet --warnings-as-errors='*' vmbal.c policy/*.c host/*.c -- $(DEFINES) $(LIB_CFLAGS) -std=gnu11
 	mandoc -Tlint -W warning man/vmbal.8
 	shellcheck -x -e SC2001 lab/lab lab/demo lab/plot lab/judge.sh tests/run \
-		$(wildcard tests/*/*.t tests/*/*.sh tests/*.sh) .ci/run
+		$(wildcard tests/*/*.t tests/*/*.sh tests/*.sh) contrib/vmbal.bash .ci/run
 	clang-format --dry-run -Werror vmbal.c vmbal.h policy/*.c host/*.[ch]
 
 format:

@@ -106,8 +106,9 @@ static int line_parse(char *line, struct mark *m)
 	char *field[FIELDS + 1];
 	size_t n = 0;
 
-	while (line && n <= FIELDS)
+	do
 		field[n++] = strsep(&line, " ");
+	while (line && n <= FIELDS);
 	memset(m, 0, sizeof(*m));
 	if (strcmp(field[0], "pin") == 0)
 		return pin_parse(field, n, m);

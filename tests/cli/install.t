@@ -18,8 +18,29 @@ for name in vmbal vcpu_scheduler memory_coordinator; do
 done
 holds "the installed link is the one loop" "" \
 	grep -q 'SECONDS' <("$bin/vcpu_scheduler" 2>&1)
+holds "the unit runs the installed program" "" \
+	grep -q '^ExecStart=/opt/x/sbin/vmbal cpu' "$root/opt/x/lib/systemd/system/vmbal.service"
+holds "its user is declared" "" grep -q '^u vmbal ' "$root/opt/x/lib/sysusers.d/vmbal.conf"
+
+# completes WORDS...: what bash offers for the last of them.
+completes() {
+	(
+		# shellcheck source=contrib/vmbal.bash
+		. "$root/opt/x/share/bash-completion/completions/${1##*/}"
+		COMP_WORDS=("$@")
+		COMP_CWORD=$(($# - 1))
+		_vmbal "$bin/$1"
+		echo "${COMPREPLY[*]}"
+	)
+}
+holds "completion knows the commands" "$(completes vmbal '')" \
+	grep -q 'cpu mem restore' <<<"$(completes vmbal '')"
+holds "... which the links do not have" "" test "$(completes vcpu_scheduler c)" = ""
+holds "... every option of --help" "" test "$(completes vmbal -- | wc -w)" -eq \
+	"$(./vmbal --help | grep -cE '^ +(-., )?--[a-z]')"
+holds "... and the values of some" "" test "$(completes vmbal --grain c)" = "cpu core cache"
 holds "nothing else is installed" "$(find "$root" -type f)" \
-	test "$(find "$root" -type f | wc -l)" -eq 4
+	test "$(find "$root" -type f | wc -l)" -eq 7
 
 out=$(make -s uninstall DESTDIR="$root" PREFIX=/opt/x 2>&1)
 ok $? "make uninstall" "$out"

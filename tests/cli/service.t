@@ -177,6 +177,17 @@ within "... within a second, ms" $((($(date +%s%N) - begun) / 1000000)) 0 1000
 
 rm "$work/none"
 
+# ---- the unit ----
+
+unit=contrib/vmbal.service
+if systemd-analyze --version >/dev/null 2>&1; then
+	out=$(systemd-analyze security --offline=yes --no-pager $unit 2>&1)
+	within "exposure by systemd-analyze security" "$(sed -n 's/.*exposure level.*: \([0-9.]*\) .*/\1/p' <<<"$out")" 0 1.9
+	sed 's,^ExecStart=[^ ]*,ExecStart=/bin/true,' $unit >"$work/vmbal.service"
+	out=$(systemd-analyze verify --man=no "$work/vmbal.service" 2>&1)
+	holds "systemd knows every line of it" "$out" test -z "$out"
+fi
+
 # ---- rivals ----
 
 cp "$(command -v sleep)" "$work/numad"

@@ -40,6 +40,7 @@ void fake_occupied(unsigned guest, bool occupied); /* by another client's query 
 int fake_period(unsigned guest);                   /* of its balloon statistics, s */
 bool fake_readonly(void);                          /* the connection is */
 void fake_metadata(unsigned guest, const char *xml); /* kept, not copied; an event */
+void fake_deaf(bool deaf);                           /* no events come any more */
 void fake_quota(unsigned guest, double cpus);        /* per vCPU; 0: none */
 void fake_nodes(unsigned guest, const char *list);   /* strict memory nodes */
 void fake_busy(unsigned guest, bool busy);           /* a job holds it */

@@ -51,7 +51,7 @@ static struct {
 	unsigned calls, pins, balloons, offences, fail_at;
 	int refs, fail_code, code;
 	uint64_t online;
-	bool dead;
+	bool dead, deaf;
 	const char *capabilities; /* NULL: a host without topology */
 } host;
 
@@ -165,7 +165,7 @@ static void event_pinned(unsigned guest, unsigned vcpu)
 	virTypedParameter param = { .type = VIR_TYPED_PARAM_STRING };
 
 	snprintf(param.field, sizeof(param.field), VIR_DOMAIN_TUNABLE_CPU_VCPUPIN, vcpu);
-	if (host.callback[0])
+	if (host.callback[0] && !host.deaf)
 		((virConnectDomainEventTunableCallback)(void (*)(void))host.callback[0])(
 			&host.conn, &dom, &param, 1, host.opaque[0]);
 }
@@ -211,7 +211,7 @@ void fake_metadata(unsigned guest, const char *xml)
 	struct _virDomain dom = { .guest = guest, .id = host.guest[guest].id, .refs = 1 };
 
 	host.guest[guest].metadata = xml;
-	if (host.callback[3])
+	if (host.callback[3] && !host.deaf)
 		((virConnectDomainEventMetadataChangeCallback)(void (*)(void))host.callback[3])(
 			&host.conn, &dom, VIR_DOMAIN_METADATA_ELEMENT, METADATA_URI,
 			host.opaque[3]);
@@ -274,6 +274,11 @@ void fake_fail_at(unsigned k, int code)
 {
 	host.fail_at = k ? host.calls + k : 0;
 	host.fail_code = code;
+}
+
+void fake_deaf(bool deaf)
+{
+	host.deaf = deaf;
 }
 
 void fake_dead(bool dead)

@@ -309,6 +309,43 @@ static void metadata_is_followed(void **state)
 	fake_end();
 }
 
+/* What SIGHUP does: metadata whose event was lost are read anew. */
+static void metadata_is_read_anew(void **state)
+{
+	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.9 };
+	struct options opt = { .uri = "fake:///", .guests = "*", .cpu_interval_s = 2 };
+	struct virt *virt;
+	struct cpu_loop *loop;
+
+	(void)state;
+	log_init(LOG_PRIO_ERR);
+	fake_host(4, 8 * GIB_KIB, 1);
+	for (unsigned i = 0; i < 2; i++)
+		fake_guest(1, &load, NULL);
+	virt = virt_new(&opt);
+	loop = cpu_loop_new(virt, &opt);
+	for (unsigned i = 0; i < 2; i++) {
+		fake_mask(i, 0, 1);
+		fake_metadata(i, "<policy cpu='off'/>");
+	}
+	cpu_loop_tick(loop);
+	fake_deaf(true);
+	for (unsigned i = 0; i < 2; i++)
+		fake_metadata(i, NULL);
+	for (unsigned k = 0; k < 40; k++) {
+		if (k == 20) {
+			assert_int_equal(fake_pins(), 0);
+			virt_refresh(virt);
+		}
+		fake_advance(2 * NS_PER_S);
+		cpu_loop_tick(loop);
+	}
+	assert_int_equal(fake_pins(), 1);
+	cpu_loop_free(loop);
+	assert_int_equal(virt_free(virt), 0);
+	fake_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +358,7 @@ int main(void)
 		cmocka_unit_test(memory_kinds),
 		cmocka_unit_test(metadata),
 		cmocka_unit_test(metadata_is_followed),
+		cmocka_unit_test(metadata_is_read_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
