@@ -676,7 +676,10 @@ struct guest_policy {
 	bool cpu_off, mem_off;                  /* leave it alone */
 };
 
-/* Reads the element of METADATA_URI.  -1: *out is unchanged, error says which part is wrong. */
+/*
+ * Reads the element of METADATA_URI.  -1: *out is unchanged, error says which part is wrong;
+ * where error is empty it could not be read.
+ */
 #define METADATA_URI "urn:vmbal:policy:1"
 int metadata_parse(const char *xml, struct guest_policy *out, char *error, size_t len);
 
@@ -693,7 +696,7 @@ struct topology {
 	int core[PCPU_MAX], cache[PCPU_MAX], node[PCPU_MAX];
 };
 
-/* Reads libvirt's capabilities.  -1: these are none; then all is unknown. */
+/* Reads libvirt's capabilities.  -1: these are none, or there is no memory. */
 int topology_parse(const char *xml, struct topology *out);
 bool topology_has_nodes(const struct topology *t); /* more than one */
 

@@ -26,7 +26,7 @@ struct cpu_loop {
 	size_t vcpu_cap, merged_cap, count_cap, allowed_cap, bin_cap, work_cap;
 	struct state kept; /* masks as they were found */
 	enum cpu_why said; /* the host decision last logged */
-	bool said_any;
+	bool said_any, starved;
 	bool current; /* report, host and count are of the last tick */
 };
 
@@ -480,6 +480,7 @@ static void act(struct cpu_loop *l)
 int cpu_loop_tick(struct cpu_loop *l)
 {
 	struct vcpu_sample spare = l->before;
+	bool bad;
 
 	l->before = l->now;
 	l->now = spare;
@@ -490,10 +491,10 @@ int cpu_loop_tick(struct cpu_loop *l)
 	}
 	if (l->before.epoch != l->now.epoch || l->now.taken_ns <= l->before.taken_ns)
 		return 0;
-	if (sample_take_in(l) < 0) {
-		log_msg(LOG_PRIO_ERR, "cpu: out of memory: this interval is skipped");
+	bad = sample_take_in(l) < 0;
+	log_change(&l->starved, bad, "cpu", "out of memory: nothing is decided");
+	if (bad)
 		return -1;
-	}
 	cpu_decide(&l->host, &cpu_limits_default, l->work, &l->report);
 	l->current = true;
 	if (pins_remember(l) < 0) {

@@ -28,7 +28,7 @@ struct mem_loop {
 	struct state kept; /* shrinks under way */
 	bool adopted;      /* those that a crash left have been looked at */
 	bool current;      /* report and guest are of the last tick */
-	bool said_any;
+	bool said_any, starved;
 	enum mem_host_state said; /* the host state last logged */
 };
 
@@ -367,17 +367,17 @@ int mem_loop_restore(struct mem_loop *l)
 
 int mem_loop_tick(struct mem_loop *l)
 {
-	bool decide = ++l->ticks >= mem_loop_watches(l->opt->mem_interval_s);
+	bool decide = ++l->ticks >= mem_loop_watches(l->opt->mem_interval_s), bad;
 
 	l->current = false;
 	if (virt_guests(l->virt, &l->now) < 0)
 		return -1;
 	if (decide)
 		l->ticks = 0;
-	if (guests_merge(l) < 0) {
-		log_msg(LOG_PRIO_ERR, "mem: out of memory: this tick is skipped");
+	bad = guests_merge(l) < 0;
+	log_change(&l->starved, bad, "mem", "out of memory: nothing is decided");
+	if (bad)
 		return -1;
-	}
 	if (!l->adopted)
 		shrinks_adopt(l);
 	host_limit(&l->now.host, l->opt->host_memory_kib, l->guest, l->n);

@@ -2,14 +2,12 @@
  * metadata.c - what an administrator wrote into a guest's own definition about how it is to be
  * treated: one element of our XML namespace, with attributes only.
  */
-#include <libxml/parser.h>
-#include <libxml/tree.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "host/xml.h"
 #include "vmbal.h"
 
-#define XML_OPTIONS  (XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING)
 #define SIZE_MAX_KIB (1ULL << 40) /* a pebibyte */
 #define WEIGHT_MIN   0.01
 #define WEIGHT_MAX   100
@@ -49,11 +47,11 @@ static int attributes(xmlNodePtr root, struct guest_policy *p, char *error, size
 		const char *text = value ? (const char *)value : "";
 		const char *wrong = attribute((const char *)a->name, text, p);
 
-		if (wrong)
+		if (wrong && !xml_starved())
 			snprintf(error, len, "%s='%.40s' %s", (const char *)a->name, text,
 				 wrong);
 		xmlFree(value);
-		if (wrong)
+		if (wrong || xml_starved())
 			return -1;
 	}
 	if (p->max_kib && p->min_kib > p->max_kib) {
@@ -63,24 +61,16 @@ static int attributes(xmlNodePtr root, struct guest_policy *p, char *error, size
 	return 0;
 }
 
-static xmlNodePtr child(xmlNodePtr node, const char *name)
-{
-	for (node = node ? node->children : NULL; node; node = node->next)
-		if (node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, name))
-			return node;
-	return NULL;
-}
-
 int memory_kind_parse(const char *xml, bool *locked, bool *hugepages)
 {
-	xmlDocPtr doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_OPTIONS);
+	xmlDocPtr doc = xml_read(xml);
 	xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
-	xmlNodePtr backing = child(root, "memoryBacking");
+	xmlNodePtr backing = xml_child(root, "memoryBacking");
 
 	if (root) {
-		*hugepages = child(backing, "hugepages") != NULL;
-		*locked = child(backing, "locked") || child(root, "launchSecurity") ||
-			  child(child(root, "devices"), "hostdev");
+		*hugepages = xml_child(backing, "hugepages") != NULL;
+		*locked = xml_child(backing, "locked") || xml_child(root, "launchSecurity") ||
+			  xml_child(xml_child(root, "devices"), "hostdev");
 	}
 	xmlFreeDoc(doc);
 	return root ? 0 : -1;
@@ -88,15 +78,13 @@ int memory_kind_parse(const char *xml, bool *locked, bool *hugepages)
 
 int metadata_parse(const char *xml, struct guest_policy *out, char *error, size_t len)
 {
-	xmlDocPtr doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_OPTIONS);
-	xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
+	xmlDocPtr doc = xml_read(xml);
 	struct guest_policy p = { .weight = 1 };
 	int result = -1;
 
-	if (!root)
-		snprintf(error, len, "it is no XML element");
-	else
-		result = attributes(root, &p, error, len);
+	error[0] = '\0';
+	if (doc)
+		result = attributes(xmlDocGetRootElement(doc), &p, error, len);
 	if (result == 0)
 		*out = p;
 	xmlFreeDoc(doc);

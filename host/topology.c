@@ -4,36 +4,10 @@
  *
  * <host><topology><cells><cell id><cpus><cpu id siblings/>...; <host><cache><bank level cpus/>.
  */
-#include <libxml/parser.h>
-#include <libxml/tree.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "host/xml.h"
 #include "vmbal.h"
-
-/* No network, no entities, no noise: capabilities come from a daemon that may be remote. */
-#define XML_OPTIONS                                                                            \
-	(XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS)
-
-static xmlNodePtr child(xmlNodePtr node, const char *name)
-{
-	if (!node)
-		return NULL;
-	for (node = node->children; node; node = node->next)
-		if (node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, name))
-			return node;
-	return NULL;
-}
-
-static xmlNodePtr next(xmlNodePtr node)
-{
-	const char *name = (const char *)node->name;
-
-	for (node = node->next; node; node = node->next)
-		if (node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, name))
-			return node;
-	return NULL;
-}
 
 /* An attribute as a set; -1 when it is missing or no list of pCPUs. */
 static int attr_set(xmlNodePtr node, const char *name, struct cpuset *out)
@@ -59,7 +33,8 @@ static void cell_parse(xmlNodePtr cell, struct topology *t)
 {
 	int node = attr_number(cell, "id");
 
-	for (xmlNodePtr cpu = child(child(cell, "cpus"), "cpu"); cpu; cpu = next(cpu)) {
+	for (xmlNodePtr cpu = xml_child(xml_child(cell, "cpus"), "cpu"); cpu;
+	     cpu = xml_next(cpu)) {
 		int id = attr_number(cpu, "id");
 		struct cpuset siblings;
 
@@ -77,7 +52,7 @@ static void caches_parse(xmlNodePtr bank, struct topology *t)
 {
 	int deepest = 0;
 
-	for (; bank; bank = next(bank)) {
+	for (; bank; bank = xml_next(bank)) {
 		int level = attr_number(bank, "level");
 		struct cpuset cpus;
 
@@ -92,16 +67,20 @@ static void caches_parse(xmlNodePtr bank, struct topology *t)
 
 int topology_parse(const char *xml, struct topology *out)
 {
-	xmlDocPtr doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_OPTIONS);
-	xmlNodePtr host = doc ? child(xmlDocGetRootElement(doc), "host") : NULL;
-	xmlNodePtr cell = child(child(child(host, "topology"), "cells"), "cell");
+	xmlDocPtr doc = xml_read(xml);
+	xmlNodePtr host = doc ? xml_child(xmlDocGetRootElement(doc), "host") : NULL;
+	xmlNodePtr cell = xml_child(xml_child(xml_child(host, "topology"), "cells"), "cell");
+	struct topology t;
 
-	memset(out, 0xff, sizeof(*out)); /* -1: unknown */
-	for (; cell; cell = next(cell))
-		cell_parse(cell, out);
-	caches_parse(child(child(host, "cache"), "bank"), out);
+	memset(&t, 0xff, sizeof(t)); /* -1: unknown */
+	for (; cell; cell = xml_next(cell))
+		cell_parse(cell, &t);
+	caches_parse(xml_child(xml_child(host, "cache"), "bank"), &t);
 	xmlFreeDoc(doc);
-	return host ? 0 : -1;
+	if (!host || xml_starved())
+		return -1;
+	*out = t;
+	return 0;
 }
 
 bool topology_has_nodes(const struct topology *t)

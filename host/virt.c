@@ -188,23 +188,26 @@ static int node_maplen(struct virt *v)
 
 /*
  * Once per connection, and only for the CPU loop: libvirt may take seconds to probe QEMU for
- * it. Without capabilities the host is flat: every pCPU on its own.
+ * it.  Where it fails the host is as it was known before, and at first flat, every pCPU on its
+ * own.  -1: that will not do, or the connection is gone.
  */
-void virt_learn_topology(struct virt *v)
+int virt_learn_topology(struct virt *v)
 {
 	char *xml;
 
 	if (v->topology_known)
-		return;
-	v->topology_known = true;
+		return 0;
 	xml = virConnectGetCapabilities(v->conn);
-
-	if (!xml || topology_parse(xml, &v->topology) < 0) {
-		memset(&v->topology, 0xff, sizeof(v->topology));
-		log_msg(LOG_PRIO_WARNING,
-			"%s: no topology: cores, caches and nodes are unknown", v->opt->uri);
+	if (!xml) {
+		virt_check(v, &v->topology_bad, "reading the topology");
+	} else {
+		v->topology_known = topology_parse(xml, &v->topology) == 0;
+		v->topology_read |= v->topology_known;
+		log_change(&v->topology_bad, !v->topology_known, "reading the topology",
+			   "cores, caches and nodes are unknown");
 	}
 	free(xml);
+	return v->conn && (v->topology_read || v->opt->grain == GRAIN_CPU) ? 0 : -1;
 }
 
 int virt_connected(struct virt *v)
@@ -271,6 +274,7 @@ struct virt *virt_new(const struct options *opt)
 	if (!v)
 		return NULL;
 	v->opt = opt;
+	memset(&v->topology, 0xff, sizeof(v->topology)); /* -1: unknown */
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_mutex_init(&v->event_lock, NULL);
 	virSetErrorFunc(NULL, quiet);
@@ -458,7 +462,8 @@ int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n)
 			domain_seen(v, &v->dom[at], records[i]->dom);
 	}
 	domains_forget_absent(v);
-	qsort(v->dom, v->ndom, sizeof(*v->dom), by_uuid);
+	if (v->ndom)
+		qsort(v->dom, v->ndom, sizeof(*v->dom), by_uuid);
 	events_apply(v);
 	sets_compact(v);
 	return 0;
@@ -627,32 +632,51 @@ void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus)
 		learn_quota(d);
 }
 
-/* Guests whose pages do not come back to the host, or never came from its free memory. */
-static void learn_memory_kind(struct domain *d)
+/* The last call failed because the guest has ended since the sample: nobody's fault. */
+static bool guest_is_gone(void)
 {
-	char *xml = virDomainGetXMLDesc(d->ref, 0);
+	int code = virGetLastErrorCode();
 
-	if (xml)
-		memory_kind_parse(xml, &d->locked, &d->hugepages);
-	free(xml);
+	return code == VIR_ERR_NO_DOMAIN || code == VIR_ERR_OPERATION_INVALID;
 }
 
-/* No metadata is no error; wrong metadata are said once, and what was known goes on. */
+/* Guests whose pages do not come back to the host, or never came from its free memory. */
+static int learn_memory_kind(struct domain *d)
+{
+	char *xml = virDomainGetXMLDesc(d->ref, 0);
+	int result = xml ? memory_kind_parse(xml, &d->locked, &d->hugepages) : -1;
+
+	free(xml);
+	return result;
+}
+
+/*
+ * No metadata is no error; wrong metadata are said once, and what was known goes on.  A guest
+ * whose definition could never be read is left alone: it may say so itself.
+ */
 void domain_learn_policy(struct domain *d)
 {
 	char *xml = virDomainGetMetadata(d->ref, VIR_DOMAIN_METADATA_ELEMENT, METADATA_URI,
 					 VIR_DOMAIN_AFFECT_LIVE);
 	char error[128];
+	int result = 0;
 
-	if (!xml && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN_METADATA)
-		return;
-	d->policy_known = true;
-	learn_memory_kind(d);
+	if ((!xml && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN_METADATA) ||
+	    learn_memory_kind(d) < 0)
+		goto out;
 	if (!xml)
 		d->policy = (struct guest_policy){ .weight = 1 };
-	else if (metadata_parse(xml, &d->policy, error, sizeof(error)) < 0)
+	else
+		result = metadata_parse(xml, &d->policy, error, sizeof(error));
+	if (result < 0 && !error[0])
+		goto out;
+	if (result < 0)
 		log_msg(LOG_PRIO_WARNING, "%s: its metadata are not followed: %s", d->name,
 			error);
+	d->policy_known = d->policy_read = true;
+out:
+	log_change(&d->obscure, !d->policy_known && !guest_is_gone(), d->name,
+		   "its definition cannot be read");
 	free(xml);
 }
 
@@ -685,10 +709,7 @@ static enum virt_result domain_ready(struct domain *d)
 	if (proc_now_ns() < d->blocked_until_ns)
 		return VIRT_BUSY;
 	if (virDomainGetControlInfo(d->ref, &info, 0) < 0)
-		return virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID ||
-				       virGetLastErrorCode() == VIR_ERR_NO_DOMAIN
-			       ? VIRT_GONE
-			       : VIRT_FAILED;
+		return guest_is_gone() ? VIRT_GONE : VIRT_FAILED;
 	/* Somebody else's query, over in a moment: the command waits for it. */
 	if (info.state == VIR_DOMAIN_CONTROL_OCCUPIED && info.stateTime < OCCUPIED_MS)
 		return VIRT_DONE;

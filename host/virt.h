@@ -20,11 +20,12 @@ struct domain {
 	bool managed; /* matches --guests */
 	bool present; /* in the bulk read under way */
 	bool pins_known, period_known, policy_known;
+	bool policy_read;           /* at least once: until then it is left alone */
 	struct guest_policy policy; /* what its metadata say of it */
 	bool locked, hugepages;     /* its memory: see struct guest */
-	bool unread;                /* said so in the log: its masks cannot be read */
-	double quota;               /* CPUs each of its vCPUs may use; 0: no limit */
-	bool refused;               /* a failure of this domain has been logged */
+	bool unread, obscure; /* said so in the log: its masks, its definition cannot be read */
+	double quota;         /* CPUs each of its vCPUs may use; 0: no limit */
+	bool refused;         /* a failure of this domain has been logged */
 	uint64_t boot_id;
 	unsigned npins;           /* entries of mask and fence */
 	unsigned *mask, *fence;   /* per vCPU number: indices into virt's sets */
@@ -51,7 +52,8 @@ struct virt {
 	virConnectPtr conn;   /* NULL: not connected */
 	const struct options *opt;
 	bool local; /* the host is this machine: /proc is its own */
-	bool down, bulk_bad, map_bad, pcpu_bad, mem_bad; /* said so in the log */
+	bool down, bulk_bad, map_bad, pcpu_bad, mem_bad;  /* said so in the log */
+	bool topology_bad, vcpus_starved, guests_starved; /* the same */
 	size_t stale_next; /* the domain whose fence is read anew next */
 	int ncpustats;     /* figures libvirt has of a pCPU; 0: not asked */
 	int64_t retry_ns;  /* do not connect before */
@@ -62,26 +64,26 @@ struct virt {
 	size_t ndom, dom_cap;
 	struct cpuset *set; /* distinct masks */
 	size_t nsets, set_cap;
-	int maplen; /* bytes of a libvirt CPU map of this host */
-	bool topology_known;
+	int maplen;                         /* bytes of a libvirt CPU map of this host */
+	bool topology_known, topology_read; /* as of now; at least once */
 	struct topology topology;
 	int callback[EVENT_KINDS]; /* event registrations; -1: none */
 	int leaked;                /* references that closed connections still had */
 
-	pthread_mutex_t
-		event_lock; /* guards event[], nevents, refresh; never held over a call */
+	/* Guards event[], nevents, refresh, stop; never held over a call. */
+	pthread_mutex_t event_lock;
 	struct event event[EVENTS_MAX];
 	size_t nevents; /* above EVENTS_MAX: some were lost */
 	bool refresh;   /* ask all domains anew */
 
 	pthread_t event_thread; /* runs libvirt's event loop: keepalive needs it */
 	int wake_timer;
-	bool stop; /* guarded by event_lock */
+	bool stop;
 };
 
 /* virt.c */
 int virt_connected(struct virt *v);
-void virt_learn_topology(struct virt *v);
+int virt_learn_topology(struct virt *v);
 void virt_check(struct virt *v, bool *said, const char *what);
 struct domain *domain_find(struct virt *v, const unsigned char *uuid);
 int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n);

@@ -28,8 +28,16 @@ static uint64_t param_u64(const virTypedParameter *p)
 	}
 }
 
+/* Says so when there was no memory for a sample, and when there is again. */
+static int starved(bool *said, int result)
+{
+	log_change(said, result < 0, "reading guests", "out of memory");
+	return result;
+}
+
 /* Reads the statistics of all running domains and brings the domain table up to date. */
-static int bulk_read(struct virt *v, unsigned stats, virDomainStatsRecordPtr **records)
+static int bulk_read(struct virt *v, unsigned stats, virDomainStatsRecordPtr **records,
+		     bool *said)
 {
 	int n = virConnectGetAllDomainStats(v->conn, stats, records, BULK_FLAGS);
 
@@ -40,9 +48,8 @@ static int bulk_read(struct virt *v, unsigned stats, virDomainStatsRecordPtr **r
 	log_change(&v->bulk_bad, false, "reading domain statistics", "");
 	if (domains_sync(v, *records, n) == 0)
 		return n;
-	log_msg(LOG_PRIO_ERR, "out of memory: %d guests cannot be read", n);
 	virDomainStatsRecordListFree(*records);
-	return -1;
+	return starved(said, -1);
 }
 
 /* ---- vCPUs ---- */
@@ -144,7 +151,7 @@ static int vcpus_of(struct virt *v, struct vcpu_sample *s, const virDomainStatsR
 		return 0;
 	if (!d->policy_known)
 		domain_learn_policy(d);
-	if (d->policy.cpu_off)
+	if (!d->policy_read || d->policy.cpu_off)
 		return 0;
 	if (!d->pins_known || d->npins < maximum)
 		domain_learn_cpu(v, d, maximum);
@@ -234,7 +241,7 @@ static int node_cpu_time(struct virt *v, int cpu, struct cpu_time *t)
 static int pcpus_read(struct virt *v, struct vcpu_sample *s)
 {
 	if (array_reserve(&s->pcpu, &s->pcpu_cap, s->npcpus, sizeof(*s->pcpu)) < 0)
-		return -1;
+		return starved(&v->vcpus_starved, -1);
 	memset(s->pcpu, 0, s->npcpus * sizeof(*s->pcpu));
 	if (v->local) {
 		bool bad = proc_cpu_times(s->pcpu, s->npcpus) < 0;
@@ -290,18 +297,18 @@ static int vcpus_locked(struct virt *v, struct vcpu_sample *s)
 
 	if (virt_connected(v) < 0 || online_read(v, s) < 0)
 		return -1;
-	virt_learn_topology(v);
-	if (pcpus_read(v, s) < 0)
+	if (virt_learn_topology(v) < 0 || pcpus_read(v, s) < 0)
 		return -1;
 	begun_ns = proc_now_ns();
-	n = bulk_read(v, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_VCPU, &records);
+	n = bulk_read(v, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_VCPU, &records,
+		      &v->vcpus_starved);
 	if (n < 0)
 		return -1;
 	fence_refresh(v);
 	s->taken_ns = begun_ns + (proc_now_ns() - begun_ns) / 2;
 	host_shape(v, s);
 	s->epoch = v->epoch;
-	result = vcpus_fill(v, s, records, n);
+	result = starved(&v->vcpus_starved, vcpus_fill(v, s, records, n));
 	virDomainStatsRecordListFree(records);
 	return result;
 }
@@ -333,7 +340,7 @@ static enum guest_state guest_state(const struct domain *d, uint64_t state)
 		return GUEST_FOREIGN;
 	if (state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_PMSUSPENDED)
 		return GUEST_PAUSED;
-	if (state != VIR_DOMAIN_RUNNING && state != VIR_DOMAIN_BLOCKED)
+	if ((state != VIR_DOMAIN_RUNNING && state != VIR_DOMAIN_BLOCKED) || !d->policy_read)
 		return GUEST_BUSY;
 	return proc_now_ns() < d->blocked_until_ns ? GUEST_BUSY : GUEST_RUNNING;
 }
@@ -453,7 +460,8 @@ static int guests_locked(struct virt *v, struct guest_sample *s)
 
 	if (virt_connected(v) < 0)
 		return -1;
-	n = bulk_read(v, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON, &records);
+	n = bulk_read(v, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON, &records,
+		      &v->guests_starved);
 	if (n < 0)
 		return -1;
 	s->taken_ns = proc_now_ns();
@@ -470,7 +478,7 @@ static int guests_locked(struct virt *v, struct guest_sample *s)
 	result = 0;
 out:
 	virDomainStatsRecordListFree(records);
-	return result;
+	return starved(&v->guests_starved, result);
 }
 
 int virt_guests(struct virt *v, struct guest_sample *sample)

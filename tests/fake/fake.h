@@ -20,6 +20,8 @@
 /* A new, empty host; whatever was there before is gone. */
 void fake_host(unsigned ncpus, uint64_t total_kib, uint64_t seed);
 void fake_end(void);
+/* Another host, also empty, takes its place while nobody is connected; the clock goes on. */
+void fake_next_host(unsigned ncpus, uint64_t total_kib, uint64_t seed);
 
 struct plant *fake_cpus(void);
 struct plant_mem *fake_mem(void);
@@ -32,6 +34,7 @@ void fake_restart_guest(unsigned guest);           /* same UUID, new id, counter
 unsigned fake_task(unsigned guest, unsigned vcpu); /* its task in the CPU plant */
 void fake_mask(unsigned guest, unsigned vcpu,
 	       uint64_t mask); /* somebody else's pin: an event */
+void fake_mask_quietly(unsigned guest, unsigned vcpu, uint64_t mask); /* no event tells */
 uint64_t fake_mask_of(unsigned guest, unsigned vcpu);
 void fake_fence(unsigned guest, uint64_t mask); /* of the persistent definition; 0: transient */
 void fake_pcpu(unsigned cpu, bool online);
@@ -44,6 +47,13 @@ void fake_deaf(bool deaf);                           /* no events come any more 
 void fake_quota(unsigned guest, double cpus);        /* per vCPU; 0: none */
 void fake_nodes(unsigned guest, const char *list);   /* strict memory nodes */
 void fake_busy(unsigned guest, bool busy);           /* a job holds it */
+void fake_refuse(unsigned guest, int code); /* commands to it fail with this; 0: they do not */
+void fake_paused(unsigned guest, bool paused);
+void fake_reboot(unsigned guest); /* it reset itself: an event, the process stays */
+void fake_rewind(unsigned guest); /* its vCPUs' counters start anew, and nothing tells */
+void fake_quota_all(unsigned guest, double cpus); /* of all its threads together; 0: none */
+void fake_remote(bool remote);                    /* before the connection: not this machine */
+void fake_isolated(uint64_t mask);                /* pCPUs that the kernel leaves alone */
 
 void fake_boot(const char *id); /* the kernel's boot id; kept, not copied */
 
@@ -57,7 +67,30 @@ int fake_refs(void);          /* domain references that nobody has freed yet */
 
 /* The k-th call from now, counted from 1, fails with this code; 0: none. */
 void fake_fail_at(unsigned k, int code);
-void fake_dead(bool dead); /* every call fails and the connection is not alive */
+void fake_dead(bool dead);        /* every call fails; a connection that saw it never heals */
+unsigned fake_opens(void);        /* connections opened */
+void fake_proc_fails(bool);       /* the local /proc cannot be read */
+void fake_proc_back(uint64_t ns); /* its pCPUs have been busy for so much less */
+void fake_node_fails(bool);       /* the node's figures cannot be had from libvirt */
+
+/* What is written to stderr from now on; how often text was, and the end of listening. */
+void fake_listen(void);
+unsigned fake_heard(const char *text);
+void fake_deafen(void);
+
+/*
+ * Allocations by host/ and, after fake_xml(), by libxml2: their number; the k-th from now,
+ * counted from 1, and with all those after it, finds no memory; 0: none.
+ */
+unsigned fake_allocations(void);
+void fake_starve_at(unsigned k, bool all_after);
+void fake_xml(void);
+
+/* For proc.c. */
+int64_t fake_now_ns(void);
+uint64_t fake_isolated_now(void);
+bool fake_proc_fails_now(void);
+uint64_t fake_proc_back_now(void);
 
 /* A mask that the host would not accept, or a pin that changed nothing, was asked for. */
 unsigned fake_offences(void);

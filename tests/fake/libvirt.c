@@ -24,7 +24,7 @@ struct _virDomain {
 };
 
 struct fake_domain {
-	bool running, busy, occupied;
+	bool running, busy, occupied, paused;
 	unsigned id, nvcpus;
 	char name[GUEST_NAME_LEN];
 	unsigned char uuid[UUID_LEN];
@@ -34,10 +34,10 @@ struct fake_domain {
 	struct plant_load load;
 	size_t mem; /* in the memory plant; SIZE_MAX: none */
 	uint64_t max_kib;
-	int period;
-	double quota;         /* CPUs each vCPU may use; 0: no limit */
-	const char *metadata; /* NULL: none */
-	char nodes[16];       /* strict memory nodes; empty: any */
+	int period, refuses;
+	double quota, quota_all; /* CPUs each vCPU, and all threads, may use; 0: no limit */
+	const char *metadata;    /* NULL: none */
+	char nodes[16];          /* strict memory nodes; empty: any */
 };
 
 static struct {
@@ -48,10 +48,13 @@ static struct {
 	struct _virConnect conn;
 	virConnectDomainEventGenericCallback callback[4];
 	void *opaque[4];
-	unsigned calls, pins, balloons, offences, fail_at;
+	unsigned calls, pins, balloons, offences, fail_at, opens;
 	int refs, fail_code, code;
 	uint64_t online;
-	bool dead, deaf;
+	int64_t begun_ns;        /* on the clock, when the plants' began */
+	bool dead, deaf, open, broken; /* broken: the open connection saw the daemon dead */
+	bool remote, proc_fails, node_fails;
+	uint64_t isolated, proc_back_ns;
 	const char *capabilities; /* NULL: a host without topology */
 } host;
 
@@ -71,6 +74,22 @@ void fake_host(unsigned ncpus, uint64_t total_kib, uint64_t seed)
 	host.mem = plant_mem_new(total_kib, &(struct plant_course){ 0 }, seed);
 	host.next_id = 1;
 	host.online = all_cpus();
+	host.begun_ns = 1000000000; /* 0 would mean never */
+}
+
+void fake_next_host(unsigned ncpus, uint64_t total_kib, uint64_t seed)
+{
+	int64_t now_ns = fake_now_ns();
+	unsigned offences = host.offences + host.open + (host.refs != 0);
+
+	fake_host(ncpus, total_kib, seed);
+	host.begun_ns = now_ns;
+	host.offences = offences;
+}
+
+int64_t fake_now_ns(void)
+{
+	return host.begun_ns + (int64_t)plant_now_ns(host.cpus);
 }
 
 void fake_end(void)
@@ -176,6 +195,11 @@ void fake_mask(unsigned guest, unsigned vcpu, uint64_t mask)
 	event_pinned(guest, vcpu);
 }
 
+void fake_mask_quietly(unsigned guest, unsigned vcpu, uint64_t mask)
+{
+	pin(guest, vcpu, mask);
+}
+
 uint64_t fake_mask_of(unsigned guest, unsigned vcpu)
 {
 	return host.guest[guest].mask[vcpu];
@@ -232,6 +256,88 @@ void fake_busy(unsigned guest, bool busy)
 	host.guest[guest].busy = busy;
 }
 
+void fake_refuse(unsigned guest, int code)
+{
+	host.guest[guest].refuses = code;
+}
+
+void fake_paused(unsigned guest, bool paused)
+{
+	host.guest[guest].paused = paused;
+}
+
+void fake_reboot(unsigned guest)
+{
+	struct _virDomain dom = { .guest = guest, .id = host.guest[guest].id, .refs = 1 };
+
+	if (host.callback[1])
+		((virConnectDomainEventGenericCallback)host.callback[1])(&host.conn, &dom,
+									 host.opaque[1]);
+}
+
+void fake_rewind(unsigned guest)
+{
+	struct fake_domain *d = &host.guest[guest];
+
+	for (unsigned k = 0; k < d->nvcpus; k++) {
+		struct cpuset s = set_of(d->mask[k]);
+
+		plant_end(host.cpus, d->task[k]);
+		d->task[k] = plant_task(host.cpus, &d->load);
+		plant_set_mask(host.cpus, d->task[k], &s);
+	}
+}
+
+void fake_quota_all(unsigned guest, double quota)
+{
+	host.guest[guest].quota_all = quota;
+}
+
+void fake_remote(bool remote)
+{
+	host.remote = remote;
+}
+
+void fake_isolated(uint64_t mask)
+{
+	host.isolated = mask;
+}
+
+uint64_t fake_isolated_now(void)
+{
+	return host.isolated;
+}
+
+void fake_proc_fails(bool fails)
+{
+	host.proc_fails = fails;
+}
+
+bool fake_proc_fails_now(void)
+{
+	return host.proc_fails;
+}
+
+void fake_proc_back(uint64_t ns)
+{
+	host.proc_back_ns = ns;
+}
+
+uint64_t fake_proc_back_now(void)
+{
+	return host.proc_back_ns;
+}
+
+void fake_node_fails(bool fails)
+{
+	host.node_fails = fails;
+}
+
+unsigned fake_opens(void)
+{
+	return host.opens;
+}
+
 void fake_pcpu(unsigned cpu, bool online)
 {
 	host.online &= ~((uint64_t)1 << cpu);
@@ -284,6 +390,7 @@ void fake_deaf(bool deaf)
 void fake_dead(bool dead)
 {
 	host.dead = dead;
+	host.broken |= dead && host.open;
 }
 
 /* ---- errors ---- */
@@ -299,7 +406,7 @@ static int called(void)
 {
 	host.calls++;
 	host.code = VIR_ERR_OK;
-	if (host.dead)
+	if (host.dead || host.broken)
 		return fail(VIR_ERR_RPC);
 	if (host.fail_at && host.calls == host.fail_at)
 		return fail(host.fail_code);
@@ -375,8 +482,12 @@ int virEventRunDefaultImpl(void)
 virConnectPtr virConnectOpen(const char *uri)
 {
 	(void)uri;
+	host.offences += host.open; /* the last one was not closed */
+	host.broken = false;
 	if (called() < 0)
 		return NULL;
+	host.opens++;
+	host.open = true;
 	return &host.conn;
 }
 
@@ -393,7 +504,7 @@ int virConnectClose(virConnectPtr conn)
 {
 	int left = 0;
 
-	conn->readonly = false;
+	conn->readonly = host.open = false;
 	for (int i = 0; i < 4; i++)
 		left += host.callback[i] != NULL;
 	return left + host.refs;
@@ -402,14 +513,14 @@ int virConnectClose(virConnectPtr conn)
 char *virConnectGetURI(virConnectPtr conn)
 {
 	(void)conn;
-	return strdup("qemu:///system");
+	return strdup(host.remote ? "qemu+ssh://elsewhere/system" : "qemu:///system");
 }
 
 int virConnectIsAlive(virConnectPtr conn)
 {
 	(void)conn;
 	host.code = VIR_ERR_OK;
-	return !host.dead;
+	return !host.dead && !host.broken;
 }
 
 int virConnectSetKeepAlive(virConnectPtr conn, int interval, unsigned count)
@@ -476,6 +587,8 @@ int virNodeGetCPUStats(virConnectPtr conn, int cpu, virNodeCPUStatsPtr stats, in
 	(void)flags;
 	if (called() < 0)
 		return -1;
+	if (host.node_fails)
+		return fail(VIR_ERR_INTERNAL_ERROR);
 	if (*n == 0) {
 		*n = 2;
 		return 0;
@@ -489,26 +602,33 @@ int virNodeGetCPUStats(virConnectPtr conn, int cpu, virNodeCPUStatsPtr stats, in
 	return 0;
 }
 
+/* As an older daemon: what is available is spread over three figures. */
 int virNodeGetMemoryStats(virConnectPtr conn, int cell, virNodeMemoryStatsPtr stats, int *n,
 			  unsigned flags)
 {
-	int64_t available = plant_mem_available(host.mem);
+	int64_t left = plant_mem_available(host.mem);
+	unsigned long long available = left > 0 ? (unsigned long long)left : 0;
+	const virNodeMemoryStats figures[] = {
+		{ VIR_NODE_MEMORY_STATS_TOTAL, plant_mem_total(host.mem) },
+		{ VIR_NODE_MEMORY_STATS_FREE, available - available / 4 - available / 8 },
+		{ VIR_NODE_MEMORY_STATS_BUFFERS, available / 8 },
+		{ VIR_NODE_MEMORY_STATS_CACHED, available / 4 },
+	};
 
 	(void)conn;
 	(void)cell;
 	(void)flags;
 	if (called() < 0)
 		return -1;
+	if (host.node_fails)
+		return fail(VIR_ERR_INTERNAL_ERROR);
 	if (*n == 0) {
-		*n = 2;
+		*n = 4;
 		return 0;
 	}
-	if (*n != 2)
+	if (*n != 4)
 		return fail(VIR_ERR_INVALID_ARG);
-	snprintf(stats[0].field, sizeof(stats[0].field), VIR_NODE_MEMORY_STATS_TOTAL);
-	stats[0].value = plant_mem_total(host.mem);
-	snprintf(stats[1].field, sizeof(stats[1].field), VIR_NODE_MEMORY_STATS_FREE);
-	stats[1].value = available > 0 ? (unsigned long long)available : 0;
+	memcpy(stats, figures, sizeof(figures));
 	return 0;
 }
 
@@ -614,7 +734,7 @@ static virDomainStatsRecordPtr record(unsigned guest, unsigned stats)
 	r->dom->id = d->id;
 	virDomainRef(r->dom);
 	r->params = calloc(16 + 2 * FAKE_VCPUS, sizeof(*r->params));
-	add_u64(r, "state.state", VIR_DOMAIN_RUNNING);
+	add_u64(r, "state.state", d->paused ? VIR_DOMAIN_PAUSED : VIR_DOMAIN_RUNNING);
 	if (stats & VIR_DOMAIN_STATS_VCPU)
 		add_vcpus(r, d);
 	if (stats & VIR_DOMAIN_STATS_BALLOON)
@@ -682,8 +802,8 @@ int virDomainPinVcpuFlags(virDomainPtr dom, unsigned vcpu, unsigned char *map, i
 		return -1;
 	if (!d)
 		return fail(VIR_ERR_OPERATION_INVALID);
-	if (d->busy)
-		return fail(VIR_ERR_OPERATION_TIMEOUT);
+	if (d->busy || d->refuses)
+		return fail(d->busy ? VIR_ERR_OPERATION_TIMEOUT : d->refuses);
 	for (int i = 0; i < maplen * 8 && i < 64; i++)
 		if (VIR_CPU_USED(map, i))
 			mask |= (uint64_t)1 << i;
@@ -757,12 +877,24 @@ int virDomainSetMemoryFlags(virDomainPtr dom, unsigned long kib, unsigned flags)
 		return -1;
 	if (!d)
 		return fail(VIR_ERR_OPERATION_INVALID);
-	if (d->busy)
-		return fail(VIR_ERR_OPERATION_TIMEOUT);
+	if (d->busy || d->refuses)
+		return fail(d->busy ? VIR_ERR_OPERATION_TIMEOUT : d->refuses);
 	host.offences += host.conn.readonly || flags != VIR_DOMAIN_AFFECT_LIVE;
 	host.balloons++;
 	plant_mem_target(host.mem, d->mem, kib);
 	return 0;
+}
+
+static void add_quota(virTypedParameterPtr params, int *n, double cpus, const char *quota,
+		      const char *period)
+{
+	memset(params + *n, 0, 2 * sizeof(*params));
+	strcpy(params[*n].field, quota);
+	params[*n].type = VIR_TYPED_PARAM_LLONG;
+	params[(*n)++].value.l = cpus > 0 ? (long long)(cpus * 100000) : -1;
+	strcpy(params[*n].field, period);
+	params[*n].type = VIR_TYPED_PARAM_ULLONG;
+	params[(*n)++].value.ul = 100000;
 }
 
 int virDomainGetSchedulerParametersFlags(virDomainPtr dom, virTypedParameterPtr params, int *n,
@@ -773,16 +905,13 @@ int virDomainGetSchedulerParametersFlags(virDomainPtr dom, virTypedParameterPtr 
 	(void)flags;
 	if (called() < 0)
 		return -1;
-	if (!d || *n < 2)
+	if (!d || *n < 4)
 		return fail(VIR_ERR_OPERATION_INVALID);
-	memset(params, 0, 2 * sizeof(*params));
-	strcpy(params[0].field, VIR_DOMAIN_SCHEDULER_VCPU_QUOTA);
-	params[0].type = VIR_TYPED_PARAM_LLONG;
-	params[0].value.l = d->quota > 0 ? (long long)(d->quota * 100000) : -1;
-	strcpy(params[1].field, VIR_DOMAIN_SCHEDULER_VCPU_PERIOD);
-	params[1].type = VIR_TYPED_PARAM_ULLONG;
-	params[1].value.ul = 100000;
-	*n = 2;
+	*n = 0;
+	add_quota(params, n, d->quota, VIR_DOMAIN_SCHEDULER_VCPU_QUOTA,
+		  VIR_DOMAIN_SCHEDULER_VCPU_PERIOD);
+	add_quota(params, n, d->quota_all, VIR_DOMAIN_SCHEDULER_GLOBAL_QUOTA,
+		  VIR_DOMAIN_SCHEDULER_GLOBAL_PERIOD);
 	return 0;
 }
 

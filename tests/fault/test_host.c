@@ -242,8 +242,9 @@ static void metadata(void **state)
 	static const struct {
 		const char *xml, *error;
 	} bad[] = {
-		{ "", "no XML" },
-		{ "<policy", "no XML" },
+		{ "", "" },
+		{ "<policy", "" },
+		{ "<!DOCTYPE p [<!ENTITY a '1G'>]><policy min='&a;'/>", "" },
 		{ "<policy min='x'/>", "min='x' must be a size" },
 		{ "<policy max='0'/>", "max='0' must be a size" },
 		{ "<policy weight='0'/>", "weight='0' must be a number" },
@@ -259,6 +260,7 @@ static void metadata(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(metadata_parse(bad[i].xml, &p, error, sizeof(error)), -1);
 		assert_non_null(strstr(error, bad[i].error));
+		assert_int_equal(error[0] == '\0', bad[i].error[0] == '\0');
 		assert_int_equal(p.min_kib, 7);
 	}
 	assert_int_equal(

@@ -1,0 +1,357 @@
+/*
+ * The two loops from one tick to the next: which samples are compared, what is remembered of
+ * a guest, which pCPUs are used, and what becomes of a refused command and of an unmet shrink.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+/* cmocka wants the std*.h above first */
+#include <cmocka.h>
+
+#include "tests/fake/fake.h"
+
+#define NS_PER_S 1000000000ULL
+#define GIB_KIB  (1ULL << 20)
+
+static struct options opt = {
+	.uri = "fake:///", .guests = "*", .cpu_interval_s = 2, .mem_interval_s = 2
+};
+static struct virt *virt;
+static struct cpu_loop *cpu;
+static struct mem_loop *mem;
+
+static void begin(unsigned ncpus, uint64_t total_kib)
+{
+	log_init(LOG_PRIO_DEBUG);
+	fake_host(ncpus, total_kib, 1);
+	fake_listen();
+	virt = virt_new(&opt);
+	cpu = cpu_loop_new(virt, &opt);
+	mem = mem_loop_new(virt, &opt);
+}
+
+static void end(void)
+{
+	fake_deafen();
+	cpu_loop_free(cpu);
+	mem_loop_free(mem);
+	assert_int_equal(virt_free(virt), 0);
+	assert_int_equal(fake_refs(), 0);
+	assert_int_equal(fake_offences(), 0);
+	fake_end();
+}
+
+static void guest(double demand, unsigned work_mib, enum plant_balloon balloon)
+{
+	struct plant_load load = { .work = PLANT_CLOSED, .demand = demand };
+	struct plant_mem_guest conf = { .max_kib = GIB_KIB,
+					.start_kib = GIB_KIB,
+					.work = { .points = 1,
+						  .point = { { 0, work_mib * 1024.0 } } },
+					.balloon = balloon,
+					.reporting = true };
+
+	fake_guest(1, &load, &conf);
+}
+
+static int tick(void)
+{
+	fake_advance(2 * NS_PER_S);
+	return cpu_loop_tick(cpu);
+}
+
+static void ticks(unsigned n)
+{
+	while (n-- > 0)
+		tick();
+}
+
+/* Seconds of the memory loop. */
+static void watch(unsigned n)
+{
+	while (n-- > 0) {
+		fake_advance(NS_PER_S);
+		mem_loop_tick(mem);
+	}
+}
+
+static struct plant_mem_truth truth(size_t g)
+{
+	struct plant_mem_truth t;
+
+	plant_mem_truth(fake_mem(), g, &t);
+	return t;
+}
+
+/* ---- CPU ---- */
+
+/* A pair on each of four pCPUs: nothing to do, whatever the counters do. */
+static void pairs_begin(void)
+{
+	begin(4, 32 * GIB_KIB);
+	for (unsigned i = 0; i < 8; i++)
+		guest(0.4, 100, BALLOON_IDEAL);
+	tick();
+	for (unsigned i = 0; i < 8; i++)
+		fake_mask(i, 0, 1ULL << i % 4);
+	ticks(6);
+	assert_int_equal(fake_pins(), 0);
+}
+
+static void counters_that_go_back_are_no_sample(void **state)
+{
+	(void)state;
+	pairs_begin();
+	fake_rewind(0);
+	fake_rewind(5);
+	ticks(6);
+	assert_int_equal(fake_heard("run 9223"), 0);
+	assert_int_equal(fake_pins(), 0);
+	end();
+}
+
+static void a_restarted_guest_is_no_sample(void **state)
+{
+	struct plant_load idle = { .work = PLANT_CLOSED, .demand = 0.01 };
+
+	(void)state;
+	begin(2, 32 * GIB_KIB);
+	guest(0.9, 100, BALLOON_IDEAL);
+	plant_set_load(fake_cpus(), fake_task(0, 0), &idle);
+	ticks(4);
+	fake_restart_guest(0); /* from now on busy: its counter is soon beyond the old one */
+	fake_listen();
+	tick();
+	assert_int_equal(fake_heard("run 0.9") + fake_heard("run 0.8"), 0);
+	tick();
+	assert_int_equal(fake_heard("run 0.9") + fake_heard("run 0.8"), 1);
+	end();
+}
+
+static void pcpu_counters_that_go_back_are_unknown(void **state)
+{
+	(void)state;
+	pairs_begin();
+	fake_listen();
+	fake_proc_back(NS_PER_S * 9 / 5); /* a little more than was used since */
+	ticks(5);
+	assert_int_equal(fake_heard("fullest pCPU 0."), 5);
+	assert_int_equal(fake_pins(), 0);
+	end();
+}
+
+static void samples_of_one_moment_are_not_compared(void **state)
+{
+	(void)state;
+	pairs_begin();
+	assert_int_equal(tick(), 1);
+	fake_listen();
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(cpu_loop_tick(cpu), 0);
+	assert_int_equal(fake_heard("cpu:"), 0);
+	assert_int_equal(tick(), 1);
+	end();
+}
+
+static void samples_of_two_connections_are_not_compared(void **state)
+{
+	(void)state;
+	pairs_begin();
+	assert_int_equal(tick(), 1);
+	fake_dead(true);
+	assert_int_equal(tick(), -1);
+	fake_dead(false);
+	assert_int_equal(tick(), 0);
+	assert_int_equal(tick(), 1);
+	/* The other loop can have noticed first: then no tick of this one fails. */
+	fake_dead(true);
+	mem_loop_tick(mem);
+	fake_dead(false);
+	assert_int_equal(tick(), 0);
+	assert_int_equal(tick(), 1);
+	assert_int_equal(fake_opens(), 3);
+	end();
+}
+
+/* One odd interval does not outweigh what a vCPU did before. */
+static void history_outweighs_an_interval(void **state)
+{
+	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.04 };
+
+	(void)state;
+	pairs_begin();
+	plant_set_load(fake_cpus(), fake_task(7, 0), &load);
+	fake_listen();
+	tick();
+	assert_int_equal(fake_heard("run 0.0"), 1);
+	assert_int_equal(fake_heard("demand 0.0"), 0);
+	end();
+}
+
+/* What is known of a vCPU outlasts the coming and going of others around it. */
+static void history_outlasts_others(void **state)
+{
+	(void)state;
+	pairs_begin();
+	fake_listen();
+	for (unsigned i = 0; i < 6; i++) {
+		fake_stop_guest(i % 2);
+		tick();
+		fake_restart_guest(i % 2);
+		fake_mask(i % 2, 0, 1ULL << i % 2);
+		tick();
+	}
+	assert_int_equal(fake_heard("leave guest-7/0"), 12);
+	assert_int_equal(fake_heard("leave guest-7/0 on 3: stays: run 0.4") +
+				 fake_heard("leave guest-7/0 on 3: stays: run 0.3"),
+			 12);
+	end();
+}
+
+static void isolated_pcpus_are_not_used(void **state)
+{
+	(void)state;
+	begin(4, 32 * GIB_KIB);
+	fake_isolated(0x8);
+	for (unsigned i = 0; i < 8; i++)
+		guest(0.8, 100, BALLOON_IDEAL);
+	tick();
+	for (unsigned i = 0; i < 7; i++)
+		fake_mask(i, 0, 1);
+	fake_mask(7, 0, 0x8); /* the administrator's: it stays */
+	ticks(20);
+	assert_in_range(fake_pins(), 4, 12);
+	for (unsigned i = 0; i < 7; i++)
+		assert_true(fake_mask_of(i, 0) == 1 || fake_mask_of(i, 0) == 2 ||
+			    fake_mask_of(i, 0) == 4);
+	assert_int_equal(fake_mask_of(7, 0), 0x8);
+	end();
+}
+
+/* ---- memory ---- */
+
+static void a_refusal_is_remembered(void **state)
+{
+	(void)state;
+	begin(2, 8 * GIB_KIB);
+	guest(0.1, 50, BALLOON_IDEAL);
+	fake_refuse(0, VIR_ERR_INTERNAL_ERROR);
+	watch(60);
+	/* 10 s after the first, 20 s after the second: less often than libvirt is tried. */
+	assert_in_range(fake_heard("could not change guest-0"), 2, 3);
+	assert_int_equal(fake_heard("setting its memory: simulated failure"), 1);
+	fake_refuse(0, 0);
+	watch(60);
+	assert_true(fake_balloons() > 0);
+	end();
+}
+
+static void an_unmet_shrink_is_taken_back(void **state)
+{
+	unsigned balloons;
+
+	(void)state;
+	begin(2, 8 * GIB_KIB);
+	guest(0.1, 50, BALLOON_SLOW);
+	for (unsigned i = 0; i < 60 && truth(0).target_kib + 20480 > truth(0).actual_kib; i++)
+		watch(1);
+	assert_true(truth(0).target_kib + 20480 <= truth(0).actual_kib);
+	balloons = fake_balloons();
+	mem_loop_settle(mem);
+	assert_int_equal(fake_balloons(), balloons + 1);
+	assert_true(truth(0).target_kib >= truth(0).actual_kib);
+	assert_int_equal(fake_heard("mem: settle guest-0"), 1);
+	watch(120); /* goes on, and gets there */
+	balloons = fake_balloons();
+	mem_loop_settle(mem);
+	assert_int_equal(fake_balloons(), balloons);
+	end();
+}
+
+/* A balloon that stalls is left alone for longer each time. */
+static void stalls_are_remembered(void **state)
+{
+	(void)state;
+	begin(2, 8 * GIB_KIB);
+	guest(0.1, 50, BALLOON_STUCK);
+	watch(300);
+	assert_in_range(fake_heard("mem: shrink guest-0"), 2, 6); /* thrice, and back */
+	assert_int_equal(truth(0).target_kib, GIB_KIB);
+	end();
+}
+
+static void unreadable_host_memory_decides_nothing(void **state)
+{
+	(void)state;
+	begin(2, 8 * GIB_KIB);
+	guest(0.1, 50, BALLOON_IDEAL);
+	fake_proc_fails(true);
+	watch(30);
+	assert_int_equal(fake_balloons(), 0);
+	assert_true(mem_loop_tick(mem) < 0 || mem_loop_tick(mem) < 0); /* a decision's */
+	fake_proc_fails(false);
+	watch(30);
+	assert_true(fake_balloons() > 0);
+	end();
+}
+
+/* ---- the log ---- */
+
+static void under_journald_a_line_tells_its_priority(void **state)
+{
+	struct stat st;
+	char stream[64];
+	bool bad = false;
+
+	(void)state;
+	fake_listen();
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	log_init(LOG_PRIO_WARNING);
+	log_msg(LOG_PRIO_WARNING, "%2000s", "x"); /* cut, its end kept */
+	log_msg(LOG_PRIO_NOTICE, "not said");
+	log_change(&bad, true, "this", "is bad");
+	log_change(&bad, true, "this", "is bad");
+	assert_int_equal(fake_heard("<4>"), 2);
+	assert_int_equal(fake_heard("\n"), 2);
+	assert_int_equal(fake_heard("<4>this: is bad\n"), 1);
+	assert_int_equal(fake_heard("not said"), 0);
+	setenv("JOURNAL_STREAM", "1:1", 1); /* somebody else's: the terminal is ours */
+	fake_listen();
+	log_init(LOG_PRIO_WARNING);
+	log_msg(LOG_PRIO_WARNING, "said");
+	assert_int_equal(fake_heard("<4>"), 0);
+	assert_int_equal(fake_heard(" said\n"), 1);
+	fake_deafen();
+	unsetenv("JOURNAL_STREAM");
+	log_init(LOG_PRIO_ERR);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(counters_that_go_back_are_no_sample),
+		cmocka_unit_test(a_restarted_guest_is_no_sample),
+		cmocka_unit_test(pcpu_counters_that_go_back_are_unknown),
+		cmocka_unit_test(samples_of_one_moment_are_not_compared),
+		cmocka_unit_test(samples_of_two_connections_are_not_compared),
+		cmocka_unit_test(history_outweighs_an_interval),
+		cmocka_unit_test(history_outlasts_others),
+		cmocka_unit_test(isolated_pcpus_are_not_used),
+		cmocka_unit_test(a_refusal_is_remembered),
+		cmocka_unit_test(an_unmet_shrink_is_taken_back),
+		cmocka_unit_test(stalls_are_remembered),
+		cmocka_unit_test(unreadable_host_memory_decides_nothing),
+		cmocka_unit_test(under_journald_a_line_tells_its_priority),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,170 @@
+/*
+ * Each allocation of a run fails in turn, alone and with all that follow for a while: no
+ * crash, no leak, no offence, it is said, and the host is balanced in the end all the same.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include "tests/fake/fake.h"
+
+#define NS_PER_S 1000000000ULL
+#define GIB_KIB  (1ULL << 20)
+#define GUESTS   4
+#define TICKS    24
+
+static struct options opt = { .uri = "fake:///",
+			      .guests = "*",
+			      .grain = GRAIN_NODE,
+			      .cpu_interval_s = 1,
+			      .mem_interval_s = 1 };
+
+static const char nodes[] =
+	"<capabilities><host><topology><cells>"
+	"<cell id='0'><cpus><cpu id='0' siblings='0'/><cpu id='1' siblings='1'/></cpus></cell>"
+	"<cell id='1'><cpus><cpu id='2' siblings='2'/><cpu id='3' siblings='3'/></cpus></cell>"
+	"</cells></topology></host></capabilities>";
+
+static void host_begin(void)
+{
+	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.9 };
+	struct plant_mem_guest conf = { .max_kib = GIB_KIB,
+					.start_kib = GIB_KIB,
+					.work = { .points = 1, .point = { { 0, 300 << 10 } } },
+					.reporting = true };
+
+	fake_host(4, 16 * GIB_KIB, 1);
+	fake_capabilities(nodes);
+	for (unsigned i = 0; i < GUESTS; i++) {
+		fake_guest(1, &load, &conf);
+		fake_mask(i, 0, 1);
+	}
+	/* These two are to be left alone, however little memory there is to read so. */
+	fake_metadata(2, "<policy cpu='off' mem='on' weight='2' min='400M'/>");
+	fake_metadata(3, "<policy mem='off'/>");
+}
+
+static void judge(void)
+{
+	for (unsigned i = 0; i < GUESTS; i++) {
+		struct plant_mem_truth truth;
+
+		plant_mem_truth(fake_mem(), i, &truth);
+		assert_false(truth.dead);
+		assert_true(i != 3 || truth.target_kib == GIB_KIB);
+		/* A node, or as it was: never one pCPU for want of the topology. */
+		assert_true(fake_mask_of(i, 0) == 0x3 || fake_mask_of(i, 0) == 0xc ||
+			    fake_mask_of(i, 0) == 1);
+	}
+	assert_int_equal(fake_mask_of(2, 0), 1);
+}
+
+/* Returns how many allocations were made. */
+static unsigned run(unsigned k, bool all_after)
+{
+	unsigned before = fake_allocations();
+	struct cpu_loop *cpu;
+	struct mem_loop *mem;
+	struct virt *virt;
+
+	host_begin();
+	virt = virt_new(&opt);
+	cpu = cpu_loop_new(virt, &opt);
+	mem = mem_loop_new(virt, &opt);
+	assert_true(virt && cpu && mem);
+	fake_starve_at(k, all_after);
+	for (unsigned i = 0; i < TICKS; i++) {
+		if (all_after && i == TICKS / 2)
+			fake_starve_at(0, false);
+		fake_advance(NS_PER_S);
+		mem_loop_tick(mem);
+		cpu_loop_tick(cpu);
+		judge();
+	}
+	assert_true(fake_balloons() > 0);
+	assert_in_range(fake_pins(), 1, 6); /* some to the other node */
+	fake_starve_at(0, false);
+	cpu_loop_free(cpu);
+	mem_loop_free(mem);
+	assert_int_equal(virt_free(virt), 0);
+	assert_int_equal(fake_refs(), 0);
+	assert_int_equal(fake_offences(), 0);
+	fake_end();
+	return fake_allocations() - before;
+}
+
+static void none_fails(void **state)
+{
+	(void)state;
+	fake_listen();
+	run(0, false);
+	assert_int_equal(fake_heard("memory"), 0);
+	fake_deafen();
+}
+
+static void each_fails_once(void **state)
+{
+	unsigned n, said = 0;
+
+	(void)state;
+	fake_listen();
+	n = run(0, false);
+	for (unsigned k = 1; k <= n; k++) {
+		fake_listen();
+		run(k, false);
+		said += fake_heard("out of memory") || fake_heard("cannot be read") ||
+			fake_heard("are unknown");
+		assert_int_equal(fake_heard("parser error"), 0);
+	}
+	fake_deafen();
+	print_message("# %u allocations fail in turn; %u times it is said\n", n, said);
+	assert_true(said > n / 2);
+}
+
+static void all_fail_for_a_while(void **state)
+{
+	unsigned n;
+
+	(void)state;
+	fake_listen();
+	n = run(0, false);
+	for (unsigned k = 1; k <= n; k += 3) {
+		fake_listen();
+		run(k, true);
+		/* At most twice in a tick, and nobody else speaks of it. */
+		assert_true(fake_heard("out of memory") <= 2 * TICKS);
+		assert_true(fake_heard("cannot be read") <= 2 * GUESTS);
+	}
+	fake_deafen();
+}
+
+static void nothing_begins_without(void **state)
+{
+	(void)state;
+	fake_host(2, GIB_KIB, 1);
+	fake_starve_at(1, true);
+	assert_null(virt_new(&opt));
+	assert_null(cpu_loop_new(NULL, &opt));
+	assert_null(mem_loop_new(NULL, &opt));
+	fake_starve_at(0, false);
+	fake_end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(none_fails),
+		cmocka_unit_test(each_fails_once),
+		cmocka_unit_test(all_fail_for_a_while),
+		cmocka_unit_test(nothing_begins_without),
+	};
+
+	log_init(LOG_PRIO_INFO);
+	fake_xml();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,510 @@
+/*
+ * The libvirt layer call by call, over a simulated host: what it notices of restarts, resets,
+ * refusals, events and lost connections, and what it never asks twice.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include "tests/fake/fake.h"
+
+#define NS_PER_S 1000000000ULL
+#define GIB_KIB  (1ULL << 20)
+
+static struct options opt = {
+	.uri = "fake:///", .guests = "*", .cpu_interval_s = 2, .mem_interval_s = 2
+};
+static unsigned ncpus = 4;
+static struct virt *virt;
+static struct vcpu_sample cpus;
+static struct guest_sample mems;
+
+static void begin(unsigned n)
+{
+	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.3 };
+	struct plant_mem_guest conf = { .max_kib = GIB_KIB,
+					.start_kib = GIB_KIB,
+					.work = { .points = 1, .point = { { 0, 300 << 10 } } },
+					.reporting = true };
+
+	log_init(LOG_PRIO_INFO);
+	fake_host(ncpus, 16 * GIB_KIB, 1);
+	fake_listen();
+	for (unsigned i = 0; i < n; i++)
+		fake_guest(2, &load, &conf);
+	virt = virt_new(&opt);
+	assert_non_null(virt);
+}
+
+static void end(void)
+{
+	fake_deafen();
+	virt_vcpus_free(&cpus);
+	virt_guests_free(&mems);
+	assert_int_equal(virt_free(virt), 0);
+	assert_int_equal(fake_refs(), 0);
+	assert_int_equal(fake_offences(), 0);
+	fake_end();
+}
+
+static void sample(void)
+{
+	fake_advance(NS_PER_S);
+	assert_int_equal(virt_vcpus(virt, &cpus), 0);
+	assert_int_equal(virt_guests(virt, &mems), 0);
+}
+
+/* vCPU number of a guest by its name, as sampled last; NULL: not there. */
+static const struct vcpu_count *vcpu(unsigned guest, unsigned number)
+{
+	char name[GUEST_NAME_LEN];
+
+	snprintf(name, sizeof(name), "guest-%u", guest);
+	for (size_t i = 0; i < cpus.n; i++)
+		if (cpus.vcpu[i].number == number &&
+		    strcmp(cpus.name[cpus.vcpu[i].name], name) == 0)
+			return &cpus.vcpu[i];
+	return NULL;
+}
+
+static const struct guest *memory(unsigned guest)
+{
+	char name[GUEST_NAME_LEN];
+
+	snprintf(name, sizeof(name), "guest-%u", guest);
+	for (size_t i = 0; i < mems.n; i++)
+		if (strcmp(mems.guest[i].name, name) == 0)
+			return &mems.guest[i];
+	return NULL;
+}
+
+static uint64_t mask(unsigned guest, unsigned number)
+{
+	return cpus.set[vcpu(guest, number)->mask].bits[0];
+}
+
+static enum virt_result pin(unsigned guest, unsigned number, uint64_t bits)
+{
+	struct cpuset set = { { bits } };
+
+	return virt_pin(virt, vcpu(guest, number)->uuid, number, &set);
+}
+
+/* ---- what changes between samples ---- */
+
+static void restarts_and_resets(void **state)
+{
+	uint64_t cpu_boot, mem_boot;
+
+	(void)state;
+	begin(3);
+	sample();
+	cpu_boot = vcpu(1, 0)->boot_id;
+	mem_boot = memory(1)->boot_id;
+	sample();
+	assert_int_equal(vcpu(1, 0)->boot_id, cpu_boot);
+	assert_int_equal(memory(1)->boot_id, mem_boot);
+	assert_int_not_equal(vcpu(2, 0)->boot_id, cpu_boot);
+
+	fake_restart_guest(1);
+	sample();
+	assert_int_not_equal(vcpu(1, 0)->boot_id, cpu_boot);
+	assert_int_not_equal(memory(1)->boot_id, mem_boot);
+	mem_boot = memory(1)->boot_id;
+	cpu_boot = vcpu(0, 0)->boot_id;
+	fake_reboot(1);
+	sample();
+	assert_int_not_equal(memory(1)->boot_id, mem_boot);
+	assert_int_equal(vcpu(0, 0)->boot_id, cpu_boot);
+	end();
+}
+
+static void pauses(void **state)
+{
+	(void)state;
+	begin(2);
+	fake_paused(1, true);
+	sample();
+	assert_int_equal(memory(0)->state, GUEST_RUNNING);
+	assert_int_equal(memory(1)->state, GUEST_PAUSED);
+	fake_paused(1, false);
+	sample();
+	assert_int_equal(memory(1)->state, GUEST_RUNNING);
+	end();
+}
+
+static void others_pins(void **state)
+{
+	(void)state;
+	begin(12);
+	sample();
+	assert_int_equal(mask(7, 1), 0xf);
+	fake_mask(7, 1, 0x2);
+	sample();
+	assert_int_equal(mask(7, 1), 0x2);
+	/* More events than are kept: the one that was lost counts all the same. */
+	for (unsigned i = 0; i < 300; i++)
+		fake_mask(3, 0, 1 + i % 2);
+	fake_mask(7, 1, 0x4);
+	sample();
+	assert_int_equal(mask(7, 1), 0x4);
+	end();
+}
+
+static void a_fence_moves(void **state)
+{
+	(void)state;
+	begin(2);
+	sample();
+	fake_fence(0, 0x3); /* no event tells */
+	assert_int_equal(pin(0, 0, 0x8), VIRT_BUSY);
+	assert_int_equal(fake_pins(), 0);
+	for (unsigned i = 0; i < 3; i++)
+		sample();
+	assert_int_equal(cpus.set[vcpu(0, 0)->fence].bits[0], 0x3);
+	fake_fence(0, 0); /* transient: none */
+	for (unsigned i = 0; i < 3; i++)
+		sample();
+	assert_int_equal(cpus.set[vcpu(0, 0)->fence].bits[0] & 0xf, 0xf);
+	end();
+}
+
+static void gone_guests_are_forgotten(void **state)
+{
+	(void)state;
+	begin(4);
+	sample();
+	assert_int_equal(fake_refs(), 4);
+	fake_stop_guest(1);
+	fake_stop_guest(2);
+	assert_int_equal(pin(1, 0, 1), VIRT_GONE);
+	sample();
+	assert_int_equal(fake_refs(), 2);
+	assert_null(vcpu(1, 0));
+	assert_null(memory(2));
+	assert_int_equal(cpus.n, 4);
+	assert_int_equal(mems.n, 2);
+	end();
+}
+
+/* Masks that nobody has any more are not kept. */
+static void masks_do_not_pile_up(void **state)
+{
+	(void)state;
+	ncpus = 12;
+	begin(2);
+	for (unsigned i = 0; i < 2000; i++) {
+		fake_mask(0, 0, 1 + i % 0xfff);
+		fake_mask(1, 1, 1 + (i * 7) % 0xfff);
+		sample();
+		assert_true(cpus.nsets < 80);
+	}
+	end();
+	ncpus = 4;
+}
+
+/* An unpinned vCPU's mask tells the pCPUs that were online when it was read. */
+static void pcpus_come_and_go(void **state)
+{
+	(void)state;
+	begin(12);
+	sample();
+	fake_pcpu(3, false);
+	for (unsigned i = 0; i < 12; i++)
+		fake_mask_quietly(i, 0, 0x7);
+	sample();
+	assert_int_equal(cpus.online.bits[0], 0x7);
+	assert_int_equal(cpus.npcpus, 3);
+	for (unsigned i = 0; i < 12; i++)
+		assert_int_equal(mask(i, 0), 0x7);
+	end();
+}
+
+static void quotas(void **state)
+{
+	static const struct {
+		double each, all, result;
+	} cases[] = {
+		{ 0, 0, 0 },       { 0.5, 0, 0.5 }, { 0, 1.2, 1.2 },
+		{ 0.5, 1.2, 0.5 }, { 2, 1.2, 1.2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		begin(1);
+		fake_quota(0, cases[i].each);
+		fake_quota_all(0, cases[i].all);
+		sample();
+		assert_true(vcpu(0, 1)->quota > cases[i].result - 1e-6 &&
+			    vcpu(0, 1)->quota < cases[i].result + 1e-6);
+		end();
+	}
+}
+
+/* ---- whose figures ---- */
+
+static void this_machine_is_read_by_proc(void **state)
+{
+	(void)state;
+	begin(1);
+	fake_isolated(0x8);
+	fake_node_fails(true);
+	sample();
+	assert_int_equal(mems.host.total_kib, 16 * GIB_KIB);
+	assert_true(mems.host.available_kib > GIB_KIB);
+	assert_true(mems.host.pressure >= 0);
+	assert_true(cpus.pcpu[0].busy_ns + cpus.pcpu[0].idle_ns > 0);
+	assert_int_equal(cpus.isolated.bits[0], 0x8);
+	fake_proc_fails(true);
+	assert_int_equal(virt_vcpus(virt, &cpus), -1);
+	assert_int_equal(virt_guests(virt, &mems), 0);
+	assert_int_equal(mems.host.total_kib, 0);
+	assert_int_equal(virt_guests(virt, &mems), 0);
+	assert_int_equal(fake_heard("/proc/stat: cannot be read"), 1);
+	assert_int_equal(fake_heard("no figures: nothing is decided"), 1);
+	fake_proc_fails(false);
+	sample();
+	assert_int_equal(fake_heard("back to normal"), 2);
+	end();
+}
+
+static void another_is_read_through_libvirt(void **state)
+{
+	(void)state;
+	begin(1);
+	fake_remote(true);
+	fake_isolated(0x8);
+	fake_proc_fails(true);
+	sample();
+	assert_int_equal(mems.host.total_kib, 16 * GIB_KIB);
+	assert_true(mems.host.available_kib > 14 * GIB_KIB); /* free, buffers and cached */
+	assert_true(mems.host.available_kib < 16 * GIB_KIB);
+	assert_true(mems.host.pressure < 0);
+	assert_true(cpus.pcpu[3].busy_ns + cpus.pcpu[3].idle_ns > NS_PER_S / 2);
+	assert_int_equal(cpuset_count(&cpus.isolated), 0);
+	fake_node_fails(true);
+	assert_int_equal(virt_vcpus(virt, &cpus), -1);
+	assert_int_equal(virt_guests(virt, &mems), 0);
+	assert_int_equal(mems.host.total_kib, 0);
+	assert_int_equal(fake_heard("reading pCPU times: simulated failure"), 1);
+	end();
+}
+
+/* ---- refusals ---- */
+
+#define PIN_CALL 5 /* after its control state, its job, its masks and its fence */
+
+static void a_timeout_blocks(void **state)
+{
+	unsigned calls;
+
+	(void)state;
+	begin(2);
+	sample();
+	fake_fail_at(PIN_CALL, VIR_ERR_OPERATION_TIMEOUT);
+	assert_int_equal(pin(0, 0, 1), VIRT_BUSY);
+	calls = fake_calls();
+	assert_int_equal(pin(0, 0, 1), VIRT_BUSY);
+	assert_int_equal(virt_set_memory(virt, vcpu(0, 0)->uuid, GIB_KIB / 2), VIRT_BUSY);
+	assert_int_equal(fake_calls(), calls);
+	sample();
+	assert_true(vcpu(0, 0)->blocked && !vcpu(1, 0)->blocked);
+	assert_int_equal(memory(0)->state, GUEST_BUSY);
+	assert_int_equal(memory(1)->state, GUEST_RUNNING);
+	fake_advance(4 * NS_PER_S); /* 5 s since */
+	fake_fail_at(PIN_CALL, VIR_ERR_OPERATION_TIMEOUT);
+	assert_int_equal(pin(0, 0, 1), VIRT_BUSY);
+	fake_advance(6 * NS_PER_S); /* twice as long the second time */
+	calls = fake_calls();
+	assert_int_equal(pin(0, 0, 1), VIRT_BUSY);
+	assert_int_equal(fake_calls(), calls);
+	fake_advance(4 * NS_PER_S);
+	assert_int_equal(pin(0, 0, 1), VIRT_DONE);
+	assert_int_equal(fake_heard("simulated failure"), 0);
+	sample();
+	assert_false(vcpu(0, 0)->blocked);
+	end();
+}
+
+static void a_job_blocks(void **state)
+{
+	(void)state;
+	begin(1);
+	sample();
+	fake_busy(0, true);
+	assert_int_equal(pin(0, 0, 1), VIRT_BUSY);
+	fake_busy(0, false);
+	sample();
+	assert_true(vcpu(0, 0)->blocked);
+	assert_int_equal(memory(0)->state, GUEST_BUSY);
+	/* Twice as long each time, but never for longer than 320 s. */
+	fake_busy(0, true);
+	for (unsigned wait_s = 5, i = 0; i < 10; i++) {
+		fake_advance(wait_s * NS_PER_S);
+		assert_int_equal(pin(0, 0, 1), VIRT_BUSY);
+		wait_s = wait_s < 160 ? 2 * wait_s : 320;
+	}
+	fake_busy(0, false);
+	fake_advance(321 * NS_PER_S);
+	assert_int_equal(pin(0, 0, 1), VIRT_DONE);
+	end();
+}
+
+static void a_failure_is_said_once(void **state)
+{
+	(void)state;
+	begin(2);
+	sample();
+	fake_refuse(0, VIR_ERR_INTERNAL_ERROR);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(pin(0, 0, 1), VIRT_FAILED);
+		assert_int_equal(virt_set_memory(virt, vcpu(1, 0)->uuid, GIB_KIB), VIRT_DONE);
+		fake_advance(400 * NS_PER_S);
+	}
+	assert_int_equal(fake_heard("guest-0: pinning a vCPU: simulated failure"), 1);
+	fake_refuse(0, VIR_ERR_NO_DOMAIN);
+	assert_int_equal(pin(0, 0, 1), VIRT_GONE);
+	fake_refuse(0, 0);
+	assert_int_equal(pin(0, 0, 1), VIRT_DONE);
+	fake_refuse(0, VIR_ERR_INTERNAL_ERROR);
+	assert_int_equal(virt_set_memory(virt, vcpu(0, 0)->uuid, GIB_KIB), VIRT_FAILED);
+	assert_int_equal(fake_heard("guest-0: setting its memory: simulated failure"), 1);
+	end();
+}
+
+/* ---- the connection ---- */
+
+static void a_dead_connection_is_opened_anew(void **state)
+{
+	unsigned epoch, calls;
+
+	(void)state;
+	begin(2);
+	sample();
+	epoch = cpus.epoch;
+	assert_int_equal(fake_opens(), 1);
+	fake_dead(true);
+	assert_int_equal(virt_guests(virt, &mems), -1);
+	assert_int_equal(fake_refs(), 0); /* closed */
+	fake_advance(NS_PER_S);
+	calls = fake_calls();
+	for (unsigned i = 0; i < 20; i++) { /* 2 s */
+		assert_int_equal(virt_guests(virt, &mems), -1);
+		assert_int_equal(virt_vcpus(virt, &cpus), -1);
+		assert_int_equal(virt_pin(virt, cpus.vcpu[0].uuid, 0, &cpus.online),
+				 VIRT_FAILED);
+		fake_advance(NS_PER_S / 10);
+	}
+	assert_in_range(fake_calls() - calls, 2, 3);
+	assert_int_equal(fake_opens(), 1);
+	assert_int_equal(fake_heard("fake:///: simulated failure"), 1);
+	fake_dead(false);
+	fake_advance(NS_PER_S);
+	sample();
+	assert_int_equal(fake_opens(), 2);
+	assert_int_equal(fake_heard("connected to fake:///"), 2);
+	assert_int_not_equal(cpus.epoch, epoch);
+	assert_int_equal(mems.epoch, cpus.epoch);
+	assert_int_equal(cpus.n, 4);
+	/* The events of the new connection are heard, too. */
+	fake_mask(1, 1, 0x2);
+	sample();
+	assert_int_equal(mask(1, 1), 0x2);
+	end();
+}
+
+/* A call that fails on a connection that is alive costs one tick and is said once. */
+static void a_failed_read_is_said_once(void **state)
+{
+	(void)state;
+	begin(1);
+	sample();
+	for (unsigned i = 0; i < 3; i++) {
+		fake_fail_at(1, VIR_ERR_INTERNAL_ERROR);
+		assert_int_equal(virt_guests(virt, &mems), -1);
+	}
+	assert_int_equal(fake_heard("reading domain statistics: simulated failure"), 1);
+	sample();
+	assert_int_equal(fake_heard("reading domain statistics: back to normal"), 1);
+	fake_fail_at(1, VIR_ERR_INTERNAL_ERROR);
+	assert_int_equal(virt_vcpus(virt, &cpus), -1);
+	assert_int_equal(fake_heard("reading the map of pCPUs: simulated failure"), 1);
+	assert_int_equal(fake_opens(), 1);
+	end();
+}
+
+/* A guest whose definition cannot be read may have asked to be left alone. */
+static void an_unread_guest_is_left_alone(void **state)
+{
+	(void)state;
+	begin(1);
+	fake_fail_at(11, VIR_ERR_INTERNAL_ERROR); /* its metadata */
+	fake_advance(NS_PER_S);
+	assert_int_equal(virt_vcpus(virt, &cpus), 0);
+	assert_int_equal(fake_heard("guest-0: its definition cannot be read"), 1);
+	assert_int_equal(cpus.n, 0);
+	sample();
+	assert_int_equal(cpus.n, 2);
+	assert_int_equal(fake_heard("guest-0: back to normal"), 1);
+	end();
+	begin(1);
+	fake_fail_at(8, VIR_ERR_INTERNAL_ERROR);
+	assert_int_equal(virt_guests(virt, &mems), 0);
+	assert_int_equal(fake_heard("guest-0: its definition cannot be read"), 1);
+	assert_int_equal(memory(0)->state, GUEST_BUSY);
+	sample();
+	assert_int_equal(memory(0)->state, GUEST_RUNNING);
+	end();
+}
+
+/* What is wrong in its metadata is said, and is as if it was not there. */
+static void wrong_metadata_are_said(void **state)
+{
+	(void)state;
+	begin(2);
+	fake_metadata(0, "<policy cpu='maybe'/>");
+	fake_metadata(1, "<policy mem='off' min='1G'/>");
+	sample();
+	sample();
+	assert_int_equal(fake_heard("guest-0: its metadata are not followed: cpu='maybe'"), 1);
+	assert_int_equal(memory(0)->state, GUEST_RUNNING);
+	assert_int_equal(memory(1)->state, GUEST_FOREIGN);
+	fake_metadata(1, "<policy min='700M'/>");
+	sample();
+	assert_int_equal(memory(1)->min_kib, 700 << 10);
+	fake_metadata(1, "<!DOCTYPE p [<!ENTITY a 'off'>]><policy mem='&a;'/>");
+	sample();
+	assert_int_equal(memory(1)->min_kib, 700 << 10);
+	assert_int_equal(memory(1)->state, GUEST_RUNNING);
+	end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(restarts_and_resets),
+		cmocka_unit_test(pauses),
+		cmocka_unit_test(others_pins),
+		cmocka_unit_test(a_fence_moves),
+		cmocka_unit_test(gone_guests_are_forgotten),
+		cmocka_unit_test(masks_do_not_pile_up),
+		cmocka_unit_test(pcpus_come_and_go),
+		cmocka_unit_test(quotas),
+		cmocka_unit_test(this_machine_is_read_by_proc),
+		cmocka_unit_test(another_is_read_through_libvirt),
+		cmocka_unit_test(a_timeout_blocks),
+		cmocka_unit_test(a_job_blocks),
+		cmocka_unit_test(a_failure_is_said_once),
+		cmocka_unit_test(a_dead_connection_is_opened_anew),
+		cmocka_unit_test(a_failed_read_is_said_once),
+		cmocka_unit_test(an_unread_guest_is_left_alone),
+		cmocka_unit_test(wrong_metadata_are_said),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
