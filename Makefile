@@ -25,6 +25,7 @@ LINK      = $(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -pthread
 POLICY    = $(patsubst %.c,$(B)/%.o,$(wildcard policy/*.c))
 HOST      = $(patsubst %.c,$(B)/%.o,$(wildcard host/*.c))
 PLANT     = $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/plant_*.c))
+FUZZERS   = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 UNITS     = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/fault/test_*.c))
 SIM_MAINS := $(shell grep -lE '^int main' tests/sim/*.c 2>/dev/null)
 SIMS      = $(patsubst %.c,$(B)/%,$(SIM_MAINS))
@@ -39,6 +40,9 @@ help:
 	@echo "make check      the tests, in a quarter of an hour (installs what is missing; root)"
 	@echo "make check-all  what takes longer: mutations, sanitizers, rarer events of real guests"
 	@echo "make bench      figures of the policies on random simulated hosts"
+	@echo "make coverage   branch coverage of policy/ and host/ by the simulated tests"
+	@echo "make fuzz       FUZZ_SECONDS=3600 of fuzzing for all targets together (clang)"
+	@echo "make soak       SOAK_INTERVALS=1000000 simulated, then SOAK_SECONDS=7200 of real guests"
 	@echo "make lint       cppcheck, clang-tidy, mandoc, shellcheck"
 	@echo "make format     clang-format over the tree"
 
@@ -51,7 +55,7 @@ $(NAMES): vmbal
 $(B)/vmbal: $(B)/vmbal.o $(HOST) $(POLICY)
 	$(LINK) -o $@ $^ $(LIBS) -lm
 
-$(B)/%.o: %.c vmbal.h $(wildcard host/*.h tests/fake/*.h tests/sim/*.h) Makefile
+$(B)/%.o: %.c vmbal.h $(wildcard host/*.h tests/*/*.h) Makefile
 	@mkdir -p $(@D)
 	$(COMPILE) -c -o $@ $<
 
@@ -98,14 +102,37 @@ bench: sims
 	$(B)/tests/sim/t_cpu_random
 	$(B)/tests/sim/mem_score
 
-tests: units sims purity $(B)/tests/cli/listen
+tests: units sims calls purity $(B)/tests/cli/listen
 
 units:
 	$(MAKE) B=build/asan SAN=address,undefined unit-binaries
 
-unit-binaries: $(UNITS)
+unit-binaries: $(UNITS) $(FUZZERS)
 
 sims: $(SIMS)
+
+# What the tests without guests reach of the sources.
+coverage:
+	rm -rf build/cov
+	$(MAKE) B=build/cov CFLAGS="-O0 -g --coverage" unit-binaries sims
+	tests/coverage build/cov
+
+# A crash goes to the corpus of its target, which `make check` replays.
+FUZZ_SECONDS ?= 3600
+fuzz:
+	$(MAKE) B=build/fuzz CC=clang CFLAGS="-O1 -g" REPLAY= LDFLAGS=-fsanitize=fuzzer \
+		SAN=fuzzer-no-link,address,undefined,float-cast-overflow fuzzers
+	tests/fuzz/run build/fuzz/tests/fuzz $(FUZZ_SECONDS)
+
+fuzzers: $(FUZZERS)
+
+# Very long runs: nothing grows, nobody is harmed.
+SOAK_INTERVALS ?= 1000000
+SOAK_SECONDS   ?= 7200
+soak: deps
+	$(MAKE) all build/tests/fault/test_soak
+	SOAK_INTERVALS=$(SOAK_INTERVALS) build/tests/fault/test_soak
+	SOAK_SECONDS=$(SOAK_SECONDS) tests/run tests/soak/guests
 
 # With sanitizers: the program, for the tests on real guests, and the simulations.
 sanitized:
@@ -115,13 +142,39 @@ sanitized:
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(SIMLIB) $(POLICY) $(PLANT)
 	$(LINK) -o $@ $^ -lcmocka -lm
 
-# The chain: host/ unchanged, over a simulated libvirt and a simulated /proc.
+# The chain: host/ unchanged, over a simulated libvirt and a simulated /proc.  Only its calls of
+# the allocator are renamed, so that they can fail where the simulation's do not.
 FAKE      = $(patsubst %.c,$(B)/%.o,$(wildcard tests/fake/*.c))
-$(B)/tests/fault/test_%: $(B)/tests/fault/test_%.o $(FAKE) $(filter-out %/proc.o,$(HOST)) $(POLICY)
+$(B)/tests/fake/host.o: $(filter-out %/proc.o,$(HOST))
+	@mkdir -p $(@D)
+	$(LD) -r -o $@.o $^
+	objcopy $(foreach f,malloc calloc realloc strdup,--redefine-sym $f=fake_$f) $@.o $@
+
+$(B)/tests/fault/test_%: $(B)/tests/fault/test_%.o $(FAKE) $(B)/tests/fake/host.o $(POLICY)
 	$(LINK) -o $@ $^ -lcmocka -lxml2 -lm
 
 $(B)/tests/cli/listen: $(B)/tests/cli/listen.o
 	$(LINK) -o $@ $^
+
+# A fuzz target and what it needs neither libvirt nor /proc for; the main is replay.c's, or
+# libFuzzer's own.
+REPLAY    = $(B)/tests/fuzz/replay.o
+PARSERS   = $(patsubst %,$(B)/host/%.o,array cpuset log metadata number proc runtime state topology xml)
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(REPLAY) $(PARSERS) $(POLICY)
+	$(LINK) -o $@ $^ -lxml2 -lm
+
+# The same calls of the daemon and of the simulation: see tests/e2e/fake.t.
+calls: $(B)/tests/e2e/calls $(B)/tests/e2e/calls_fake
+
+$(B)/tests/e2e/calls: $(B)/tests/e2e/calls.o
+	$(LINK) -o $@ $^ $(LIBS)
+
+$(B)/tests/e2e/calls_fake.o: tests/e2e/calls.c vmbal.h $(wildcard tests/fake/*.h)
+	@mkdir -p $(@D)
+	$(COMPILE) -DFAKE -c -o $@ $<
+
+$(B)/tests/e2e/calls_fake: $(B)/tests/e2e/calls_fake.o $(FAKE)
+	$(LINK) -o $@ $^ -lxml2 -lm
 
 $(B)/tests/sim/%: $(B)/tests/sim/%.o $(SIMLIB) $(POLICY) $(PLANT)
 	$(LINK) -o $@ $^ -lm
@@ -143,6 +196,9 @@ lint:
 	mandoc -Tlint -W warning man/vmbal.8
 	shellcheck -x -e SC2001 lab/lab lab/demo lab/plot lab/judge.sh tests/run \
 		$(wildcard tests/*/*.t tests/*/*.sh tests/*.sh) contrib/vmbal.bash .ci/run
+
+	shellcheck -x -e SC2001 lab/lab lab/demo lab/plot lab/judge.sh tests/run tests/coverage tests/fuzz/run tests/soak/guests \
+		$(wildcard tests/*/*.t tests/*/*.sh tests/*.sh) .ci/run
 	clang-format --dry-run -Werror vmbal.c vmbal.h policy/*.c host/*.[ch]
 
 format:
@@ -152,5 +208,5 @@ clean:
 	rm -rf build vmbal $(NAMES)
 
 SHELL = bash
-.PHONY: all help install uninstall deps demo check check-all bench tests units unit-binaries sims sanitized \
-	purity lint format clean
+.PHONY: all help install uninstall deps demo check check-all bench tests units unit-binaries sims \
+	sanitized calls coverage fuzz fuzzers soak purity lint format clean

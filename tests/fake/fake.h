@@ -34,7 +34,6 @@ void fake_restart_guest(unsigned guest);           /* same UUID, new id, counter
 unsigned fake_task(unsigned guest, unsigned vcpu); /* its task in the CPU plant */
 void fake_mask(unsigned guest, unsigned vcpu,
 	       uint64_t mask); /* somebody else's pin: an event */
-void fake_mask_quietly(unsigned guest, unsigned vcpu, uint64_t mask); /* no event tells */
 uint64_t fake_mask_of(unsigned guest, unsigned vcpu);
 void fake_fence(unsigned guest, uint64_t mask); /* of the persistent definition; 0: transient */
 void fake_pcpu(unsigned cpu, bool online);

@@ -195,11 +195,6 @@ void fake_mask(unsigned guest, unsigned vcpu, uint64_t mask)
 	event_pinned(guest, vcpu);
 }
 
-void fake_mask_quietly(unsigned guest, unsigned vcpu, uint64_t mask)
-{
-	pin(guest, vcpu, mask);
-}
-
 uint64_t fake_mask_of(unsigned guest, unsigned vcpu)
 {
 	return host.guest[guest].mask[vcpu];

@@ -215,8 +215,9 @@ static void pcpus_come_and_go(void **state)
 	begin(12);
 	sample();
 	fake_pcpu(3, false);
+	fake_deaf(true);
 	for (unsigned i = 0; i < 12; i++)
-		fake_mask_quietly(i, 0, 0x7);
+		fake_mask(i, 0, 0x7);
 	sample();
 	assert_int_equal(cpus.online.bits[0], 0x7);
 	assert_int_equal(cpus.npcpus, 3);
