@@ -187,9 +187,10 @@ static int node_maplen(struct virt *v)
 }
 
 /*
- * Once per connection, and only for the CPU loop: libvirt may take seconds to probe QEMU for
- * it.  Where it fails the host is as it was known before, and at first flat, every pCPU on its
- * own.  -1: that will not do, or the connection is gone.
+ * Once, and when pCPUs come or go, and only for the CPU loop: a daemon that has just started
+ * takes seconds to probe QEMU for it, in which the other loop waits, too.  Where it fails the
+ * host is as it was known before, and at first flat, every pCPU on its own.  -1: that will not
+ * do, or the connection is gone.
  */
 int virt_learn_topology(struct virt *v)
 {
@@ -233,7 +234,6 @@ int virt_connected(struct virt *v)
 	virConnectSetKeepAlive(v->conn, KEEPALIVE_S, KEEPALIVE_COUNT);
 	v->local = uri_is_local(v->conn);
 	v->epoch++;
-	v->topology_known = false;
 	events_register(v);
 	v->down = false;
 	log_msg(LOG_PRIO_NOTICE, "connected to %s%s", v->opt->uri,

@@ -450,6 +450,8 @@ static void host_memory(struct virt *v, struct mem_host *host)
 	} else {
 		bad = node_memory(v, host) < 0;
 	}
+	if (host->available_kib > host->total_kib) /* a daemon may tell anything */
+		host->available_kib = host->total_kib;
 	log_change(&v->mem_bad, bad, "reading host memory", "no figures: nothing is decided");
 }
 

@@ -74,6 +74,9 @@ static void judge(const struct run *r)
 		const struct guest *g = &r->g[i];
 		uint64_t held = ledger_held(g);
 
+		if (held < g->min_kib) /* its minimum is a guest's at any time */
+			held = g->min_kib;
+
 		MUST(isfinite(g->velocity) && g->velocity >= 0);
 		MUST(g->floor_kib <= g->max_kib && g->demand_kib <= g->max_kib);
 		if (!g->command_kib)
@@ -146,6 +149,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		r.host.available_kib =
 			clock & 0xf0 ? MAX_KIB / 64 * (clock >> 2) : figure(&r.in);
 		r.host.pressure = clock & 8 ? (double)byte(&r.in) : -1;
+		if (r.host.available_kib > r.host.total_kib) /* host/ sees to that */
+			r.host.available_kib = r.host.total_kib;
 		honest(&r, &r.g[0]);
 		for (size_t i = 1; i < r.n; i++)
 			lie(&r, &r.g[i]);
