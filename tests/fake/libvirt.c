@@ -51,7 +51,7 @@ static struct {
 	unsigned calls, pins, balloons, offences, fail_at, opens;
 	int refs, fail_code, code;
 	uint64_t online;
-	int64_t begun_ns;        /* on the clock, when the plants' began */
+	int64_t begun_ns;              /* on the clock, when the plants' began */
 	bool dead, deaf, open, broken; /* broken: the open connection saw the daemon dead */
 	bool remote, proc_fails, node_fails;
 	uint64_t isolated, proc_back_ns;
@@ -685,12 +685,19 @@ static void add_u64(virDomainStatsRecordPtr r, const char *field, uint64_t value
 	p->value.ul = value;
 }
 
+static void add_int(virDomainStatsRecordPtr r, const char *field, int type, unsigned value)
+{
+	add_u64(r, field, 0);
+	r->params[r->nparams - 1].type = type;
+	r->params[r->nparams - 1].value.ui = value;
+}
+
 static void add_vcpus(virDomainStatsRecordPtr r, const struct fake_domain *d)
 {
 	char field[VIR_TYPED_PARAM_FIELD_LENGTH];
 
-	add_u64(r, "vcpu.current", d->nvcpus);
-	add_u64(r, "vcpu.maximum", d->nvcpus);
+	add_int(r, "vcpu.current", VIR_TYPED_PARAM_UINT, d->nvcpus);
+	add_int(r, "vcpu.maximum", VIR_TYPED_PARAM_UINT, d->nvcpus);
 	for (unsigned k = 0; k < d->nvcpus; k++) {
 		snprintf(field, sizeof(field), "vcpu.%u.time", k);
 		add_u64(r, field, plant_time_ns(host.cpus, d->task[k]));
@@ -729,7 +736,8 @@ static virDomainStatsRecordPtr record(unsigned guest, unsigned stats)
 	r->dom->id = d->id;
 	virDomainRef(r->dom);
 	r->params = calloc(16 + 2 * FAKE_VCPUS, sizeof(*r->params));
-	add_u64(r, "state.state", d->paused ? VIR_DOMAIN_PAUSED : VIR_DOMAIN_RUNNING);
+	add_int(r, "state.state", VIR_TYPED_PARAM_INT,
+		d->paused ? VIR_DOMAIN_PAUSED : VIR_DOMAIN_RUNNING);
 	if (stats & VIR_DOMAIN_STATS_VCPU)
 		add_vcpus(r, d);
 	if (stats & VIR_DOMAIN_STATS_BALLOON)
@@ -775,11 +783,11 @@ static void mask_to_map(uint64_t mask, unsigned char *map, int maplen)
 int virDomainGetVcpuPinInfo(virDomainPtr dom, int n, unsigned char *maps, int maplen,
 			    unsigned flags)
 {
-	struct fake_domain *d = alive(dom);
+	struct fake_domain *d = &host.guest[dom->guest];
 
 	if (called() < 0)
 		return -1;
-	if (!d || ((flags & VIR_DOMAIN_AFFECT_CONFIG) && !d->fence))
+	if (flags & VIR_DOMAIN_AFFECT_CONFIG ? !d->fence : !alive(dom))
 		return fail(VIR_ERR_OPERATION_INVALID);
 	for (int k = 0; k < n && k < (int)d->nvcpus; k++)
 		mask_to_map(flags & VIR_DOMAIN_AFFECT_CONFIG ? d->fence : d->mask[k],
@@ -787,25 +795,40 @@ int virDomainGetVcpuPinInfo(virDomainPtr dom, int n, unsigned char *maps, int ma
 	return n < (int)d->nvcpus ? n : (int)d->nvcpus;
 }
 
+/* What may not change: a read-only connection, or a guest that has ended, is busy, refuses. */
+static int unchangeable(const struct fake_domain *d, unsigned flags)
+{
+	host.offences += host.conn.readonly || flags != VIR_DOMAIN_AFFECT_LIVE;
+	if (host.conn.readonly)
+		return VIR_ERR_OPERATION_DENIED;
+	if (!d)
+		return VIR_ERR_OPERATION_INVALID;
+	return d->busy ? VIR_ERR_OPERATION_TIMEOUT : d->refuses;
+}
+
 int virDomainPinVcpuFlags(virDomainPtr dom, unsigned vcpu, unsigned char *map, int maplen,
 			  unsigned flags)
 {
 	struct fake_domain *d = alive(dom);
+	bool empty = true;
 	uint64_t mask = 0;
 
 	if (called() < 0)
 		return -1;
-	if (!d)
-		return fail(VIR_ERR_OPERATION_INVALID);
-	if (d->busy || d->refuses)
-		return fail(d->busy ? VIR_ERR_OPERATION_TIMEOUT : d->refuses);
-	for (int i = 0; i < maplen * 8 && i < 64; i++)
-		if (VIR_CPU_USED(map, i))
+	if (unchangeable(d, flags))
+		return fail(unchangeable(d, flags));
+	for (int i = 0; i < maplen * 8; i++) {
+		empty &= !VIR_CPU_USED(map, i);
+		if (i < 64 && VIR_CPU_USED(map, i))
 			mask |= (uint64_t)1 << i;
-	if (host.conn.readonly || flags != VIR_DOMAIN_AFFECT_LIVE || vcpu >= d->nvcpus ||
-	    !mask || mask == d->mask[vcpu] || (mask & ~host.online) ||
-	    (d->fence && (mask & ~d->fence)))
+	}
+	if (empty || vcpu >= d->nvcpus || !(mask & host.online) || mask == d->mask[vcpu] ||
+	    (mask & ~host.online) || (d->fence && (mask & ~d->fence)))
 		host.offences++;
+	if (empty || vcpu >= d->nvcpus)
+		return fail(VIR_ERR_INVALID_ARG);
+	if (!(mask & host.online)) /* the kernel's word */
+		return fail(VIR_ERR_SYSTEM_ERROR);
 	host.pins++;
 	pin(dom->guest, vcpu, mask);
 	event_pinned(dom->guest, vcpu);
@@ -845,8 +868,8 @@ char *virDomainGetXMLDesc(virDomainPtr dom, unsigned flags)
 	(void)flags;
 	if (called() < 0)
 		return NULL;
-	if (!alive(dom))
-		return fail(VIR_ERR_OPERATION_INVALID), NULL;
+	if (!alive(dom) && !host.guest[dom->guest].fence)
+		return fail(VIR_ERR_NO_DOMAIN), NULL;
 	return strdup("<domain/>");
 }
 
@@ -857,9 +880,9 @@ int virDomainSetMemoryStatsPeriod(virDomainPtr dom, int period, unsigned flags)
 	(void)flags;
 	if (called() < 0)
 		return -1;
-	if (!d)
-		return fail(VIR_ERR_OPERATION_INVALID);
 	host.offences += host.conn.readonly;
+	if (host.conn.readonly || !d)
+		return fail(d ? VIR_ERR_OPERATION_DENIED : VIR_ERR_OPERATION_INVALID);
 	d->period = period;
 	return 0;
 }
@@ -870,11 +893,10 @@ int virDomainSetMemoryFlags(virDomainPtr dom, unsigned long kib, unsigned flags)
 
 	if (called() < 0)
 		return -1;
-	if (!d)
-		return fail(VIR_ERR_OPERATION_INVALID);
-	if (d->busy || d->refuses)
-		return fail(d->busy ? VIR_ERR_OPERATION_TIMEOUT : d->refuses);
-	host.offences += host.conn.readonly || flags != VIR_DOMAIN_AFFECT_LIVE;
+	if (unchangeable(d, flags))
+		return fail(unchangeable(d, flags));
+	if (kib > d->max_kib)
+		return fail(VIR_ERR_INVALID_ARG);
 	host.balloons++;
 	plant_mem_target(host.mem, d->mem, kib);
 	return 0;
@@ -884,12 +906,12 @@ static void add_quota(virTypedParameterPtr params, int *n, double cpus, const ch
 		      const char *period)
 {
 	memset(params + *n, 0, 2 * sizeof(*params));
-	strcpy(params[*n].field, quota);
-	params[*n].type = VIR_TYPED_PARAM_LLONG;
-	params[(*n)++].value.l = cpus > 0 ? (long long)(cpus * 100000) : -1;
 	strcpy(params[*n].field, period);
 	params[*n].type = VIR_TYPED_PARAM_ULLONG;
 	params[(*n)++].value.ul = 100000;
+	strcpy(params[*n].field, quota);
+	params[*n].type = VIR_TYPED_PARAM_LLONG;
+	params[(*n)++].value.l = cpus > 0 ? (long long)(cpus * 100000) : -1;
 }
 
 int virDomainGetSchedulerParametersFlags(virDomainPtr dom, virTypedParameterPtr params, int *n,

@@ -143,6 +143,39 @@ static void all_fail_for_a_while(void **state)
 	fake_deafen();
 }
 
+/* XML that was read in part is not read. */
+static void all_of_it_or_nothing(void **state)
+{
+	static const char kind[] =
+		"<domain><memoryBacking><hugepages/></memoryBacking><devices><disk/>"
+		"<hostdev/></devices></domain>";
+	static const char policy[] = "<policy min='1G' cpu='off'/>";
+	static struct topology whole, t;
+	unsigned n = fake_allocations();
+
+	(void)state;
+	assert_int_equal(topology_parse(nodes, &whole), 0);
+	n = fake_allocations() - n;
+	for (unsigned k = 1; k <= n; k++) {
+		bool locked = false, hugepages = false;
+		struct guest_policy p = { 0 };
+		char error[128];
+
+		fake_starve_at(k, false);
+		if (topology_parse(nodes, &t) == 0)
+			assert_memory_equal(&t, &whole, sizeof(t));
+		fake_starve_at(k, false);
+		if (memory_kind_parse(kind, &locked, &hugepages) == 0)
+			assert_true(locked && hugepages);
+		fake_starve_at(k, false);
+		if (metadata_parse(policy, &p, error, sizeof(error)) == 0)
+			assert_true(p.cpu_off && p.min_kib == 1 << 20);
+		else
+			assert_string_equal(error, "");
+		fake_starve_at(0, false);
+	}
+}
+
 static void nothing_begins_without(void **state)
 {
 	(void)state;
@@ -161,6 +194,7 @@ int main(void)
 		cmocka_unit_test(none_fails),
 		cmocka_unit_test(each_fails_once),
 		cmocka_unit_test(all_fail_for_a_while),
+		cmocka_unit_test(all_of_it_or_nothing),
 		cmocka_unit_test(nothing_begins_without),
 	};
 
