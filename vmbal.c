@@ -191,7 +191,8 @@ enum {
 	OPT_RESERVE,
 	OPT_OVERCOMMIT,
 	OPT_SURPLUS,
-	OPT_RESTORE
+	OPT_RESTORE,
+	OPT_METRICS
 }; /* options without a letter */
 
 static const char usage_text[] =
@@ -213,6 +214,7 @@ static const char usage_text[] =
 	"      --host-reserve SIZE keep this much memory for the host (default: by its size)\n"
 	"      --overcommit RATIO  promise guests up to RATIO times what the host has (default 1)\n"
 	"      --surplus TO        leave memory nobody needs to the host (default) or to guests\n"
+	"      --metrics FILE      write figures for Prometheus to this .prom file\n"
 	"      --restore           when ending, put vCPUs back on the masks they were found with\n"
 	"  -n, --dry-run           show every decision and its reason, change nothing\n"
 	"  -1, --once              end after one decision\n"
@@ -319,6 +321,17 @@ static void surplus_arg(const char *to)
 		wrong_usage("--surplus", to, "must be host or guests");
 }
 
+static void metrics_arg(const char *path)
+{
+	size_t len = strlen(path), end = strlen(".prom");
+
+	if (len <= end || len >= RUNTIME_PATH_LEN - end ||
+	    strcmp(path + len - end, ".prom") != 0)
+		wrong_usage("--metrics", path,
+			    "must be the path of a file whose name ends in .prom");
+	options.metrics = path;
+}
+
 static void option(int letter, const char *arg)
 {
 	switch (letter) {
@@ -332,6 +345,7 @@ static void option(int letter, const char *arg)
 		break;
 	case OPT_OVERCOMMIT: overcommit_arg(optarg); break;
 	case OPT_SURPLUS: surplus_arg(optarg); break;
+	case OPT_METRICS: metrics_arg(optarg); break;
 	case OPT_RESTORE: options.restore = true; break;
 	case 'n': options.dry_run = true; break;
 	case '1': options.once = true; break;
@@ -369,6 +383,7 @@ static void parse(int argc, char **argv)
 		{ "host-reserve", required_argument, NULL, OPT_RESERVE },
 		{ "overcommit", required_argument, NULL, OPT_OVERCOMMIT },
 		{ "surplus", required_argument, NULL, OPT_SURPLUS },
+		{ "metrics", required_argument, NULL, OPT_METRICS },
 		{ "restore", no_argument, NULL, OPT_RESTORE },
 		{ "dry-run", no_argument, NULL, 'n' },
 		{ "once", no_argument, NULL, '1' },
@@ -547,6 +562,8 @@ static void *wind_up(void *virt)
 
 	for (size_t i = NLOOPS; i > 0; i--)
 		loop_close(&loops[i - 1], deadline_ns);
+	if (options.metrics)
+		metrics_end(options.metrics);
 	leaked = virt_free(virt);
 	return &leaked;
 }

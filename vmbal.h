@@ -65,6 +65,7 @@ struct options {
 	double overcommit;         /* guests may be promised this many times what there is */
 	bool surplus_to_guests;    /* memory nobody needs is the guests', not the host's */
 	const char *runtime_dir;   /* for state and locks; NULL: there is none */
+	const char *metrics;       /* write figures for Prometheus to this file; NULL: do not */
 	double cpu_interval_s;     /* 0: the loop does not run */
 	double mem_interval_s;     /* 0: the loop does not run */
 	bool dry_run;              /* decide and explain, change nothing */
@@ -889,6 +890,20 @@ enum virt_result virt_vcpu(struct virt *virt, const unsigned char *uuid, unsigne
 
 /* Asks anew, at the next sample, for all that is kept about guests.  Never waits. */
 void virt_refresh(struct virt *virt);
+
+/* ---- host: metrics.c ----------------------------------------------------------------- */
+
+/*
+ * Replace a loop's figures in the file.  pins, moves: how many were made since the start.  A
+ * failure is logged once.
+ */
+void metrics_cpu(const char *path, const struct cpu_host *h, const struct cpu_report *r,
+		 uint64_t pins);
+void metrics_mem(const char *path, const struct guest *g, size_t n, const struct mem_report *r,
+		 uint64_t moves);
+
+/* Removes the file, since its figures are not true any more.  No loop may run. */
+void metrics_end(const char *path);
 
 /* ---- host: restore.c ----------------------------------------------------------------- */
 

@@ -27,7 +27,8 @@ struct cpu_loop {
 	struct state kept; /* masks as they were found */
 	enum cpu_why said; /* the host decision last logged */
 	bool said_any, starved;
-	bool current; /* report, host and count are of the last tick */
+	uint64_t pins; /* made since the start */
+	bool current;  /* report, host and count are of the last tick */
 };
 
 struct cpu_loop *cpu_loop_new(struct virt *virt, const struct options *opt)
@@ -415,10 +416,12 @@ static void vcpu_act(struct cpu_loop *l, const struct vcpu *v, const struct vcpu
 	mask = target_mask(l, v, c);
 	if (l->opt->dry_run)
 		say_vcpu(l, v, c, &mask, "would pin");
-	else if (virt_pin(l->virt, v->uuid, v->number, &mask) == VIRT_DONE)
-		say_vcpu(l, v, c, &mask, "pin");
-	else
+	else if (virt_pin(l->virt, v->uuid, v->number, &mask) != VIRT_DONE)
 		say_vcpu(l, v, c, &mask, "could not pin");
+	else {
+		say_vcpu(l, v, c, &mask, "pin");
+		l->pins++;
+	}
 }
 
 /* What a vCPU was found with; one that floated is to float again, whatever is online then. */
@@ -502,5 +505,7 @@ int cpu_loop_tick(struct cpu_loop *l)
 		return -1;
 	}
 	act(l);
+	if (l->opt->metrics)
+		metrics_cpu(l->opt->metrics, &l->host, &l->report, l->pins);
 	return l->report.why != CPU_PERSIST;
 }

@@ -27,6 +27,7 @@ struct mem_loop {
 	bool decided;      /* at least once */
 	struct state kept; /* shrinks under way */
 	bool adopted;      /* those that a crash left have been looked at */
+	uint64_t moves;    /* of balloons, since the start */
 	bool current;      /* report and guest are of the last tick */
 	bool said_any, starved;
 	enum mem_host_state said; /* the host state last logged */
@@ -230,6 +231,7 @@ static void guest_command(struct mem_loop *l, struct guest *g, const char *verb)
 	if (result == VIRT_DONE) {
 		say_guest(g, verb, LOG_PRIO_INFO);
 		mem_applied(g, proc_now_ns());
+		l->moves++;
 		return;
 	}
 	say_guest(g, "could not change", LOG_PRIO_INFO);
@@ -391,6 +393,8 @@ int mem_loop_tick(struct mem_loop *l)
 	say_host(l, decide);
 	for (size_t i = 0; i < l->n; i++)
 		guest_act(l, &l->guest[i], decide);
+	if (decide && l->opt->metrics)
+		metrics_mem(l->opt->metrics, l->guest, l->n, &l->report, l->moves);
 	l->decided |= decide;
 	if (decide && !l->report.known)
 		return -1;

@@ -34,4 +34,8 @@ done
 while read -r reason; do
 	holds "reason '$reason' is explained" "" grep -q -- "$reason" $page
 done < <(grep -ohE '\[(MEM|CPU|VCPU)_[A-Z_]+\] = "[a-z: -]+"' policy/*.c | cut -d'"' -f2)
+
+while read -r metric; do
+	holds "metric $metric is explained" "" grep -qE "vmbal_$metric( |\$)" $page
+done < <(grep -oE '"[a-z]+_[a-z_]+_(total|cpus|ratio|bytes|state)"' host/metrics.c | tr -d '"' | sort -u)
 plan

@@ -55,6 +55,10 @@ for bad in 0.9 11 x '' -2; do
 done
 try 2 err "surplus 'me'.*host or guests" ./vmbal --surplus me mem 5
 
+for bad in '' .prom /tmp/x x.prom/; do
+	try 2 err "metrics '$bad'.*ends in .prom" ./vmbal --metrics "$bad" cpu 5
+done
+
 for bad in '' x 0- 3-1 4096 '0 1'; do
 	try 2 err "cpus '$bad'.*list of pCPUs" ./vmbal --cpus "$bad" cpu 5
 done

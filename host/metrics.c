@@ -1,0 +1,220 @@
+/*
+ * metrics.c - figures for Prometheus, in a file for node_exporter's textfile collector: the
+ * whole file is replaced after each decision of a loop, with the other's figures as they were.
+ */
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmbal.h"
+
+#define BYTES_PER_KIB 1024.0
+#define POINTS        100.0 /* of a CPU */
+
+enum part {
+	PART_CPU,
+	PART_MEM,
+	PARTS,
+};
+
+/* What each loop said last; guarded by lock. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char *text[PARTS];
+static bool unwritten; /* said so in the log */
+
+/* ---- the file ---- */
+
+static int write_parts(const char *path)
+{
+	int fd = runtime_create(path), bad;
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+
+	if (!f) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	for (int i = 0; i < PARTS; i++)
+		if (text[i])
+			fputs(text[i], f);
+	bad = ferror(f);
+	return fclose(f) || bad ? -1 : 0;
+}
+
+/* Takes over a part's new text. */
+static void publish(const char *path, enum part part, char *news)
+{
+	char temp[RUNTIME_PATH_LEN];
+	int result;
+
+	snprintf(temp, sizeof(temp), "%s.new", path);
+	pthread_mutex_lock(&lock);
+	free(text[part]);
+	text[part] = news;
+	unlink(temp); /* of a crash */
+	result = write_parts(temp) < 0 || rename(temp, path) ? -1 : 0;
+	log_change(&unwritten, result < 0, path, strerror(errno));
+	pthread_mutex_unlock(&lock);
+}
+
+void metrics_end(const char *path)
+{
+	unlink(path);
+	for (int i = 0; i < PARTS; i++) {
+		free(text[i]);
+		text[i] = NULL;
+	}
+}
+
+/* ---- the format ---- */
+
+static void head(FILE *f, const char *name, const char *type, const char *help)
+{
+	fprintf(f, "# HELP vmbal_%s %s\n# TYPE vmbal_%s %s\n", name, help, name, type);
+}
+
+static void single(FILE *f, const char *name, const char *type, double value, const char *help)
+{
+	head(f, name, type, help);
+	fprintf(f, "vmbal_%s %.17g\n", name, value);
+}
+
+static void labels(FILE *f, const char *name, const char *guest, const unsigned char *uuid)
+{
+	fprintf(f, "vmbal_%s{guest=\"", name);
+	for (; *guest; guest++) {
+		if (*guest == '\\' || *guest == '"')
+			fputc('\\', f);
+		if (*guest == '\n')
+			fputs("\\n", f);
+		else
+			fputc(*guest, f);
+	}
+	fputs("\",uuid=\"", f);
+	for (int i = 0; i < UUID_LEN; i++)
+		fprintf(f, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
+	fputc('"', f);
+}
+
+/* ---- the figures ---- */
+
+/* What the pCPUs lack once the plan is carried out: only another host can help. */
+static double unmet_cpus(const struct cpu_host *h)
+{
+	double unmet = 0;
+
+	for (size_t i = 0; i < h->nbins; i++)
+		unmet += fmax(0, h->bin[i].planned - h->bin[i].capacity);
+	return unmet;
+}
+
+static void cpu_figures(FILE *f, const struct cpu_host *h, const struct cpu_report *r,
+			uint64_t pins)
+{
+	single(f, "pins_total", "counter", (double)pins, "vCPUs pinned since the start");
+	single(f, "pcpu_spread_cpus", "gauge", r->spread / POINTS,
+	       "Standard deviation of the bins' loads");
+	single(f, "pcpu_fullest_ratio", "gauge", r->fullest,
+	       "Load of the fullest bin over its capacity");
+	single(f, "pcpu_bound_ratio", "gauge", r->bound,
+	       "Load of the fullest bin in the best placement");
+	single(f, "cpu_unmet_demand_cpus", "gauge", unmet_cpus(h),
+	       "Demand that no placement on this host satisfies");
+	head(f, "pcpu_load_cpus", "gauge", "What is asked for, by bin (its first pCPU)");
+	for (size_t i = 0; i < h->nbins; i++)
+		if (h->bin[i].capacity > 0)
+			fprintf(f, "vmbal_pcpu_load_cpus{pcpu=\"%zu\"} %.17g\n", i,
+				h->bin[i].load);
+	head(f, "vcpu_demand_cpus", "gauge", "What a vCPU would use with nothing in its way");
+	for (size_t i = 0; i < h->n; i++) {
+		labels(f, "vcpu_demand_cpus", h->vcpu[i].guest, h->vcpu[i].uuid);
+		fprintf(f, ",vcpu=\"%u\"} %.17g\n", h->vcpu[i].number, h->vcpu[i].demand);
+	}
+}
+
+static double bytes(uint64_t kib)
+{
+	return (double)kib * BYTES_PER_KIB;
+}
+
+static void guest_figures(FILE *f, const struct guest *g, size_t n)
+{
+	const struct {
+		const char *name, *help;
+		size_t offset;
+	} figures[] = {
+		{ "guest_memory_bytes", "What its balloon leaves a guest",
+		  offsetof(struct guest, actual_kib) },
+		{ "guest_memory_demand_bytes", "What a guest uses and cannot give",
+		  offsetof(struct guest, demand_kib) },
+		{ "guest_memory_need_bytes", "What a guest should have",
+		  offsetof(struct guest, wanted_kib) },
+		{ "guest_memory_share_bytes", "What sharing the host gives a guest",
+		  offsetof(struct guest, share_kib) },
+	};
+
+	for (size_t k = 0; k < sizeof(figures) / sizeof(figures[0]); k++) {
+		head(f, figures[k].name, "gauge", figures[k].help);
+		for (size_t i = 0; i < n; i++) {
+			uint64_t kib;
+
+			memcpy(&kib, (const char *)&g[i] + figures[k].offset, sizeof(kib));
+			labels(f, figures[k].name, g[i].name, g[i].uuid);
+			fprintf(f, "} %.17g\n", bytes(kib));
+		}
+	}
+}
+
+static void mem_figures(FILE *f, const struct guest *g, size_t n, const struct mem_report *r,
+			uint64_t moves)
+{
+	single(f, "balloon_moves_total", "counter", (double)moves,
+	       "Balloons told to grow or shrink since the start");
+	guest_figures(f, g, n);
+	if (!r->known)
+		return;
+	single(f, "host_memory_state", "gauge", (double)r->state,
+	       "0 ok, 1 soft, 2 hard, 3 critical");
+	single(f, "host_memory_available_bytes", "gauge", bytes(r->available_kib),
+	       "What the host's kernel could give");
+	single(f, "host_memory_reserve_bytes", "gauge", bytes(r->reserve_kib),
+	       "Kept for the host itself");
+	single(f, "host_memory_outstanding_bytes", "gauge", bytes(r->outstanding_kib),
+	       "What guests may touch and have not");
+	single(f, "host_memory_spare_bytes", "gauge", (double)r->spare_kib * BYTES_PER_KIB,
+	       "Available less reserve and outstanding");
+	single(f, "memory_shortfall_bytes", "gauge", bytes(r->shortfall_kib),
+	       "Guests' need that this host cannot meet");
+}
+
+void metrics_cpu(const char *path, const struct cpu_host *h, const struct cpu_report *r,
+		 uint64_t pins)
+{
+	char *news = NULL;
+	size_t len;
+	FILE *f = open_memstream(&news, &len);
+
+	if (!f)
+		return;
+	cpu_figures(f, h, r, pins);
+	fclose(f);
+	publish(path, PART_CPU, news);
+}
+
+void metrics_mem(const char *path, const struct guest *g, size_t n, const struct mem_report *r,
+		 uint64_t moves)
+{
+	char *news = NULL;
+	size_t len;
+	FILE *f = open_memstream(&news, &len);
+
+	if (!f)
+		return;
+	mem_figures(f, g, n, r, moves);
+	fclose(f);
+	publish(path, PART_MEM, news);
+}
