@@ -100,6 +100,7 @@ check-all: deps
 # Figures: the policies on random simulated hosts, and beside the rules of other programs.
 bench: sims
 	$(B)/tests/sim/t_cpu_random
+	$(B)/tests/sim/t_mem_random
 	$(B)/tests/sim/mem_score
 
 tests: units sims calls purity $(B)/tests/cli/listen

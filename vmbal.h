@@ -403,6 +403,7 @@ struct need_history {
 	int64_t change_ns; /* when last_update_s last changed since it booted; 0: not yet */
 	int64_t sample_ns; /* when a sample was last believed since it booted; 0: not yet */
 	int64_t moved_ns;  /* when its balloon last moved or was told to; 0: not yet */
+	int64_t blind_ns;  /* since when it reports and no sample was believed */
 	uint64_t last_update_s, boot_id, swap_out_kib, actual_kib; /* as last seen */
 	double demand_kib;             /* D of the last sample believed */
 	double peak_kib[PEAK_SECONDS]; /* largest D of each of the last seconds */

@@ -23,6 +23,7 @@
 #define SCALE_3       0.02
 #define SCALE_REST    0.01
 #define RESERVE_SCALE 1.5         /* the reserve beside the scale: room for rescues */
+#define RESERVE_KIB   (256 * MIB) /* ... on a small host too */
 #define LEAST_KIB     (200 * MIB) /* below this any Linux host is in trouble */
 
 #define VMM_KIB      (32 * MIB)      /* a QEMU process beyond its guest's RAM, as measured */
@@ -115,7 +116,7 @@ static double scale(double total_kib)
 
 uint64_t ledger_reserve(const struct mem_host *host)
 {
-	return (uint64_t)fmax(LEAST_KIB, RESERVE_SCALE * scale((double)host->total_kib));
+	return (uint64_t)fmax(RESERVE_KIB, RESERVE_SCALE * scale((double)host->total_kib));
 }
 
 uint64_t ledger_least(const struct mem_host *host)

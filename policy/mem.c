@@ -21,14 +21,15 @@
 #define STEP_PART     0.10        /* a shrink takes no more than this of a guest ... */
 #define STEP_RATE     (20 * MIB)  /* ... nor more than this a second, by decision */
 #define URGENT_PART   0.25        /* ... or, in an emergency, of its free memory, each second */
+#define URGENT_BANDS  2           /* ... from who has so much: a trickle blinds all samples */
 #define EMERGENCY_KIB (8 * MIB)   /* a smaller lack is noise */
 #define BAND_KIB      (8 * MIB)   /* smaller changes blind the samples for nothing */
 #define BAND_PART     0.01
-#define LACK_KIB      (16 * MIB)       /* so much under need or share calls for growth ... */
-#define LACK_PART     0.04             /* ... so that equal guests end within 5 % */
-#define IDLE_KIB      (96 * MIB)       /* clear idleness: so far beyond comfort ... */
-#define IDLE_PART     0.10             /* ... or so much of what it holds */
-#define RISING        (1 * MIB)        /* KiB/s: a guest that grows is refilled earlier */
+#define LACK_KIB      (16 * MIB) /* so much under need or share calls for growth ... */
+#define LACK_PART     0.04       /* ... so that equal guests end within 5 % */
+#define IDLE_KIB      (96 * MIB) /* clear idleness: so far beyond comfort ... */
+#define IDLE_PART     0.10       /* ... or so much of what it holds */
+#define RISING        (4 * MIB)  /* KiB/s: a guest that grows faster is refilled earlier */
 #define KEEP_NS       (30 * SECOND_NS) /* a growth is kept so long, if nobody lacks */
 #define UNMET_KIB     (4 * MIB)        /* a balloon this close to its target has met it */
 #define STALL_NS      (4 * SECOND_NS)
@@ -146,9 +147,19 @@ static void note_restart(struct guest *g, int64_t now_ns)
 	g->mem.from_kib = 0;
 }
 
+/* A balloon that takes memory though its target is above: that is not its target any more. */
+static void adopt(struct guest *g, int64_t now_ns)
+{
+	bool falls = g->need.seen && g->actual_kib + (uint64_t)UNMET_KIB < g->need.actual_kib;
+
+	if (falls && g->target_kib > g->actual_kib && now_ns - g->mem.command_ns >= STALL_NS)
+		g->target_kib = g->actual_kib;
+}
+
 static void observe(const struct tick *t, struct guest *g)
 {
 	bound(g);
+	adopt(g, t->now_ns);
 	g->command_kib = 0;
 	need_observe(g, t->now_ns);
 	note_restart(g, t->now_ns);
@@ -375,13 +386,13 @@ static double without_idle(const struct tick *t, const struct guest *g)
 
 static void shrink_one(struct tick *t, struct guest *g)
 {
-	double urgent = URGENT_PART * (double)g->free_kib;
+	double urgent = URGENT_PART * (double)g->free_kib, share = (double)g->share_kib;
 	double step = fmin(STEP_PART * (double)g->actual_kib, STEP_RATE * t->interval_s);
 
-	if (fit(g) && t->emergency)
-		shrink(t, g, (double)g->share_kib, urgent, true, MEM_EMERGENCY);
+	if (fit(g) && t->emergency && share + URGENT_BANDS * band(g) < held(g))
+		shrink(t, g, share, urgent, true, MEM_EMERGENCY);
 	if (fit(g) && t->lacking)
-		shrink(t, g, (double)g->share_kib, step, t->decide, MEM_DONATE);
+		shrink(t, g, share, step, t->decide, MEM_DONATE);
 	if (fit(g))
 		shrink(t, g, without_idle(t, g), step, t->decide, MEM_IDLE);
 }

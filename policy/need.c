@@ -16,6 +16,7 @@
 
 #define FRESH_NS        (5 * SECOND_NS) /* a guest reports each second; busy ones lag */
 #define SETTLE_NS       (2 * SECOND_NS) /* actual and stats are each up to 1 s late */
+#define BLIND_NS        (5 * SECOND_NS) /* a balloon that moves for longer is a slow one */
 #define WORKING_HALF_S  60.0            /* W: a job that pauses for a minute keeps its memory */
 #define VELOCITY_HALF_S 5.0             /* growth comes in bursts */
 #define NOISE_PART      0.03            /* of demand: noise is not more */
@@ -66,9 +67,11 @@ static bool usable_of(const struct guest *g, double *usable_kib)
 	return true;
 }
 
+/* A slow balloon moves for long but little: its samples are rough, and better than none. */
 static bool settled(const struct need_history *h, int64_t now_ns)
 {
-	return h->moved_ns == 0 || now_ns - h->moved_ns >= SETTLE_NS;
+	return h->moved_ns == 0 || now_ns - h->moved_ns >= SETTLE_NS ||
+	       now_ns - h->blind_ns >= BLIND_NS;
 }
 
 /*
@@ -174,7 +177,7 @@ static void note_demand(struct guest *g, double demand_kib, int64_t now_ns)
 			 fmax(0, halved(h->working_kib - demand_kib, elapsed, WORKING_HALF_S));
 	h->demand_kib = demand_kib;
 	note_peak(h, demand_kib, now_ns);
-	h->sample_ns = now_ns;
+	h->sample_ns = h->blind_ns = now_ns;
 }
 
 /* A restarted guest is another one: only that it has a driver is remembered. */
@@ -213,6 +216,8 @@ void need_observe(struct guest *g, int64_t now_ns)
 		return;
 	if (h->boot_ns != 0 && h->change_ns == 0)
 		h->moved_ns = now_ns; /* its driver is back and re-inflates the balloon */
+	if (h->change_ns == 0)
+		h->blind_ns = now_ns;
 	h->last_update_s = g->last_update_s;
 	h->change_ns = now_ns;
 	h->ever_reported = true;

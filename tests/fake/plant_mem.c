@@ -46,7 +46,8 @@ struct sim_guest {
 	double wobble;      /* of this second */
 	bool dead, selfish; /* selfish: the balloon let go, until a new target */
 	bool rebooted, capacity;
-	int64_t boot_end_ns; /* booting until then */
+	int64_t born_ns;              /* its courses and times count from here */
+	int64_t boot_ns, boot_end_ns; /* its last boot; 0: long ago */
 	int64_t phase_ns, actual_phase_ns, stuck_until_ns, next_stuck_ns;
 	uint64_t boot_id;
 	struct plant_mem_stats shown;
@@ -89,6 +90,11 @@ static double at_s(const struct plant_mem *p)
 	return (double)p->now_ns / SECOND_NS;
 }
 
+static double age_s(const struct plant_mem *p, const struct sim_guest *g)
+{
+	return (double)(p->now_ns - g->born_ns) / SECOND_NS;
+}
+
 static double actual(const struct sim_guest *g)
 {
 	return (double)g->conf.max_kib - g->balloon;
@@ -123,15 +129,17 @@ static bool booting(const struct plant_mem *p, const struct sim_guest *g)
 
 static bool paused(const struct plant_mem *p, const struct sim_guest *g)
 {
-	return g->conf.pause_s > 0 && at_s(p) >= g->conf.pause_s && at_s(p) < g->conf.resume_s;
+	double age = age_s(p, g);
+
+	return g->conf.pause_s > 0 && age >= g->conf.pause_s && age < g->conf.resume_s;
 }
 
 /* The guest's own time: it stands still while paused. */
 static double guest_s(const struct plant_mem *p, const struct sim_guest *g)
 {
-	double gone = fmin(at_s(p), g->conf.resume_s) - g->conf.pause_s;
+	double gone = fmin(age_s(p, g), g->conf.resume_s) - g->conf.pause_s;
 
-	return at_s(p) - (g->conf.pause_s > 0 ? fmax(0, gone) : 0);
+	return age_s(p, g) - (g->conf.pause_s > 0 ? fmax(0, gone) : 0);
 }
 
 /* Takes kib of free pages into use: untouched ones in proportion become resident. */
@@ -200,8 +208,9 @@ static void work(struct plant_mem *p, struct sim_guest *g)
 	double gap, was = g->anon + g->swapped;
 
 	g->want = plant_course_at(&g->conf.work, guest_s(p, g)) * (1 + g->wobble);
-	if (g->rebooted) /* what ran before is started again, at a service's pace */
-		g->want = fmin(g->want, REBUILD_RATE * (at_s(p) - g->conf.reboot_s));
+	if (g->boot_end_ns > 0) /* what it runs is started anew, at a service's pace */
+		g->want = fmin(g->want,
+			       REBUILD_RATE * (double)(p->now_ns - g->boot_ns) / SECOND_NS);
 	if (g->dead)
 		g->want = 0;
 	gap = g->want - was;
@@ -298,10 +307,11 @@ static void report_free(struct sim_guest *g)
 		g->touched -= fmin(stale, REPORT_RATE * STEP_S);
 }
 
-static void reboot(struct plant_mem *p, struct sim_guest *g)
+/* Boots on all its RAM: the balloon inflates when the driver is there. */
+static void boot(struct plant_mem *p, struct sim_guest *g)
 {
-	g->rebooted = true;
 	g->boot_id++;
+	g->boot_ns = p->now_ns;
 	g->boot_end_ns = p->now_ns + BOOT_NS;
 	g->balloon = g->kept = g->anon = g->cache = g->swapped = g->swap_out = 0;
 }
@@ -318,7 +328,7 @@ static void show(struct plant_mem *p, struct sim_guest *g)
 	if (!silent && second == g->actual_phase_ns)
 		s->actual_kib = (uint64_t)actual(g);
 	if (silent || second != g->phase_ns ||
-	    (g->conf.stale_s > 0 && at_s(p) > g->conf.stale_s))
+	    (g->conf.stale_s > 0 && age_s(p, g) > g->conf.stale_s))
 		return;
 	s->usable_kib = (uint64_t)usable(g);
 	s->unused_kib = (uint64_t)unused(g);
@@ -333,8 +343,10 @@ static void step_guest(struct plant_mem *p, struct sim_guest *g)
 {
 	bool second = p->now_ns % SECOND_NS == 0;
 
-	if (g->conf.reboot_s > 0 && !g->rebooted && at_s(p) >= g->conf.reboot_s)
-		reboot(p, g);
+	if (g->conf.reboot_s > 0 && !g->rebooted && age_s(p, g) >= g->conf.reboot_s) {
+		g->rebooted = true;
+		boot(p, g);
+	}
 	if (second)
 		g->wobble = g->conf.noise * (2 * draw(p) - 1);
 	if (!paused(p, g)) {
@@ -392,9 +404,10 @@ size_t plant_mem_add(struct plant_mem *p, const struct plant_mem_guest *conf)
 	g = &p->guest[p->n];
 	memset(g, 0, sizeof(*g));
 	g->conf = *conf;
+	g->born_ns = p->now_ns;
 	g->target = (double)(conf->balloon == BALLOON_NONE ? conf->max_kib : conf->start_kib);
 	g->balloon = (double)conf->max_kib - g->target;
-	g->anon = plant_course_at(&conf->work, at_s(p));
+	g->anon = plant_course_at(&conf->work, 0);
 	g->cache = fmax(LEAST_CACHE_KIB, fmin((double)conf->cache_kib, unused(g) - 64 * MIB));
 	g->touched = used(g) + g->cache;
 	g->boot_id = 1;
@@ -404,6 +417,24 @@ size_t plant_mem_add(struct plant_mem *p, const struct plant_mem_guest *conf)
 	g->shown.actual_kib = (uint64_t)actual(g);
 	show(p, g);
 	return p->n++;
+}
+
+size_t plant_mem_start(struct plant_mem *p, const struct plant_mem_guest *conf)
+{
+	size_t i = plant_mem_add(p, conf);
+	struct sim_guest *g = &p->guest[i];
+
+	boot(p, g);
+	g->touched = used(g);
+	g->shown = (struct plant_mem_stats){ .actual_kib = conf->max_kib };
+	show(p, g);
+	return i;
+}
+
+void plant_mem_remove(struct plant_mem *p, size_t guest)
+{
+	p->n--;
+	memmove(&p->guest[guest], &p->guest[guest + 1], (p->n - guest) * sizeof(p->guest[0]));
 }
 
 void plant_mem_target(struct plant_mem *p, size_t guest, uint64_t kib)
@@ -433,6 +464,7 @@ void plant_mem_truth(const struct plant_mem *p, size_t guest, struct plant_mem_t
 		.target_kib = (uint64_t)g->target,
 		.use_kib = (uint64_t)(used(g) + LEAST_CACHE_KIB),
 		.free_kib = (uint64_t)usable(g),
+		.unused_kib = (uint64_t)unused(g),
 		.swapped_kib = (uint64_t)g->swapped,
 		.hold_kib = (uint64_t)(hold + g->kept + VMM_KIB),
 		.rss_kib = (uint64_t)(g->touched + g->kept + VMM_KIB),

@@ -44,8 +44,8 @@ struct plant_mem_guest {
 	uint64_t limit_kib; /* BALLOON_LIMITED */
 	bool keeps_pages;   /* ballooned pages stay in the host's hands: not discarded */
 	bool reporting;     /* free page reporting: freed memory leaves RSS */
-	double stale_s;     /* stats freeze from then on; 0: never */
-	double reboot_s;    /* it resets then; 0: never */
+	double stale_s;  /* stats freeze from then on; 0: never.  Times count from its start */
+	double reboot_s; /* it resets then; 0: never */
 	double pause_s, resume_s;
 };
 
@@ -63,8 +63,9 @@ struct plant_mem_truth {
 	bool stuck;    /* its balloon does not move now */
 	bool capacity; /* it wanted more than its maximum */
 	uint64_t actual_kib, target_kib;
-	uint64_t use_kib;  /* what it cannot give: kernel, anonymous, least cache */
-	uint64_t free_kib; /* what it could use at once */
+	uint64_t use_kib;    /* what it cannot give: kernel, anonymous, least cache */
+	uint64_t free_kib;   /* what it could use at once */
+	uint64_t unused_kib; /* free pages alone */
 	uint64_t swapped_kib;
 	uint64_t hold_kib; /* what it could touch without asking, VMM's own included */
 	uint64_t rss_kib;
@@ -78,6 +79,12 @@ void plant_mem_free(struct plant_mem *p);
 
 /* Adds a guest as if it had run for long; returns its number, from 0. */
 size_t plant_mem_add(struct plant_mem *p, const struct plant_mem_guest *conf);
+
+/* Adds a guest that boots now: on all its RAM, until its driver takes it to start_kib. */
+size_t plant_mem_start(struct plant_mem *p, const struct plant_mem_guest *conf);
+
+/* The guest is gone, its memory free; those after it move up by one. */
+void plant_mem_remove(struct plant_mem *p, size_t guest);
 
 void plant_mem_advance(struct plant_mem *p, int64_t ns);
 int64_t plant_mem_now(const struct plant_mem *p);

@@ -93,13 +93,13 @@ static void sample(struct mem_sim *s)
 		g->boot_id = st.boot_id;
 		if (s->lie != NULL)
 			s->lie(s, g, i);
-		if (g->last_update_s != s->shown_stamp[i])
-			s->changed_ns[i] = plant_mem_now(s->plant);
-		s->shown_stamp[i] = g->last_update_s;
+		if (g->last_update_s != s->watch[i].shown_stamp)
+			s->watch[i].changed_ns = plant_mem_now(s->plant);
+		s->watch[i].shown_stamp = g->last_update_s;
 	}
 	s->host.total_kib = plant_mem_total(s->plant);
 	s->host.available_kib = available > 0 && !s->blind ? (uint64_t)available : 0;
-	s->host.pressure = -1;
+	s->host.pressure = s->pressure;
 }
 
 static void check_command(struct mem_sim *s, struct guest *g, size_t i)
@@ -114,9 +114,9 @@ static void check_command(struct mem_sim *s, struct guest *g, size_t i)
 	if (g->state != GUEST_RUNNING || g->locked || g->hugepages ||
 	    (g->mem.keeps && g->command_kib < g->target_kib))
 		broken(s, g, "commanded though it must not be");
-	if (!boot && now - s->changed_ns[i] > STALE_NS)
+	if (!boot && now - s->watch[i].changed_ns > STALE_NS)
 		broken(s, g, "commanded on stale stats");
-	if (!boot && s->last_stamp[i] == g->last_update_s + 1)
+	if (!boot && s->watch[i].command_ns >= s->watch[i].changed_ns && now > 2 * SECOND_NS)
 		broken(s, g, "two commands on one sample");
 	if (g->command_kib >= g->actual_kib)
 		return;
@@ -137,16 +137,16 @@ static void check_command(struct mem_sim *s, struct guest *g, size_t i)
 static void check_unmet(struct mem_sim *s, struct guest *g, size_t i)
 {
 	int64_t now = plant_mem_now(s->plant);
-	bool silent = g->state != GUEST_RUNNING || now - s->changed_ns[i] > STALE_NS / 2;
-	double gone = (double)s->unmet_kib[i] - (double)g->actual_kib;
+	bool silent = g->state != GUEST_RUNNING || now - s->watch[i].changed_ns > STALE_NS / 2;
+	double gone = (double)s->watch[i].unmet_kib - (double)g->actual_kib;
 
 	if (silent || g->command_kib != 0 || g->reason == MEM_BOOTING ||
 	    g->actual_kib <= g->target_kib + UNMET_KIB) {
-		s->unmet_ns[i] = 0;
-	} else if (s->unmet_ns[i] == 0 || gone > (double)MIB) {
-		s->unmet_ns[i] = now;
-		s->unmet_kib[i] = g->actual_kib;
-	} else if (now - s->unmet_ns[i] > UNMET_NS) {
+		s->watch[i].unmet_ns = 0;
+	} else if (s->watch[i].unmet_ns == 0 || gone > (double)MIB) {
+		s->watch[i].unmet_ns = now;
+		s->watch[i].unmet_kib = g->actual_kib;
+	} else if (now - s->watch[i].unmet_ns > UNMET_NS) {
 		broken(s, g, "an unmet shrink stands: %.0f above %.0f",
 		       (double)g->actual_kib / MIB, (double)g->target_kib / MIB);
 	}
@@ -222,7 +222,7 @@ static void act(struct mem_sim *s)
 			       mem_host_state_name(s->report.state));
 		if (s->dry)
 			continue;
-		s->last_stamp[i] = g->last_update_s + 1;
+		s->watch[i].command_ns = plant_mem_now(s->plant);
 		plant_mem_target(s->plant, i, g->command_kib);
 		mem_applied(g, plant_mem_now(s->plant));
 	}
@@ -234,27 +234,29 @@ static void count_guest(struct mem_sim *s, size_t i)
 	struct mem_figures *f = &s->figures;
 	bool full = t.actual_kib + MIB >= s->guest[i].max_kib;
 
-	if (t.dead && !s->counted[i]) {
-		s->counted[i] = true;
-		s->helpless[i] |= s->undelivered[i];
-		f->deaths += !t.capacity && !s->helpless[i];
-		f->helpless += !t.capacity && s->helpless[i];
+	if (t.dead && !s->watch[i].counted) {
+		s->watch[i].counted = true;
+		s->watch[i].helpless |= s->watch[i].undelivered;
+		f->deaths += !t.capacity && !s->watch[i].helpless;
+		f->helpless += !t.capacity && s->watch[i].helpless;
 		if (s->trace)
 			printf("# %4.0f %-4s DEAD%s%s, %s\n", mem_sim_now_s(s),
 			       s->guest[i].name, t.capacity ? " at its maximum" : "",
-			       s->helpless[i] ? ", helpless" : "",
+			       s->watch[i].helpless ? ", helpless" : "",
 			       mem_reason_name(s->guest[i].reason));
 	}
-	s->undelivered[i] = t.stuck && t.target_kib > t.actual_kib + GRANTED_KIB;
-	f->dead_s += t.dead && !t.capacity && !s->helpless[i];
+	s->watch[i].undelivered = t.stuck && t.target_kib > t.actual_kib + GRANTED_KIB;
+	f->dead_s += t.dead && !t.capacity && !s->watch[i].helpless;
 	if (t.dead || t.booting)
 		return;
 	f->idle_mib += fmax(0, (double)t.actual_kib - (double)t.use_kib - COMFORT_KIB) / MIB;
 	if (full)
 		return;
 	f->starved_s += t.free_kib < STARVED_KIB;
-	f->bursts += t.free_kib < STARVED_KIB && !s->starving[i];
-	s->starving[i] = t.free_kib < STARVED_KIB;
+	s->watch[i].starved_s += t.free_kib < STARVED_KIB;
+	f->bursts += t.free_kib < STARVED_KIB && !s->watch[i].starving;
+	s->watch[i].starving = t.free_kib < STARVED_KIB;
+	f->least_unused_mib = fmin(f->least_unused_mib, (double)t.unused_kib / MIB);
 	f->least_free_mib = fmin(f->least_free_mib, (double)t.free_kib / MIB);
 }
 
@@ -270,7 +272,7 @@ static void count(struct mem_sim *s)
 	f->ticks++;
 }
 
-static void vmbal(struct mem_sim *s, bool decide)
+void mem_sim_vmbal(struct mem_sim *s, bool decide)
 {
 	mem_decide(&s->state, &s->conf, &s->host, s->guest, s->n, plant_mem_now(s->plant),
 		   decide, &s->report);
@@ -295,20 +297,40 @@ void mem_sim_run(struct mem_sim *s, double seconds)
 		mem_sim_tick(s);
 }
 
-struct guest *mem_sim_add(struct mem_sim *s, const struct plant_mem_guest *conf)
+static struct guest *enter(struct mem_sim *s, const struct plant_mem_guest *conf)
 {
 	static const char *const name[] = { "a", "b", "c", "d", "e", "f", "g", "h",
 					    "i", "j", "k", "l", "m", "n", "o", "p" };
 	struct guest *g = &s->guest[s->n];
 
-	g->uuid[0] = (unsigned char)(s->n >> 8);
-	g->uuid[1] = (unsigned char)s->n;
-	g->name = s->n < 16 ? name[s->n] : "x";
+	memset(g, 0, sizeof(*g));
+	memset(&s->watch[s->n], 0, sizeof(s->watch[0]));
+	memcpy(g->uuid, &s->entered, sizeof(s->entered));
+	g->name = name[s->entered++ % 16];
 	g->max_kib = conf->max_kib;
 	g->min_kib = 100 * MIB;
+	s->watch[s->n++].helpless = conf->balloon == BALLOON_STUCK || conf->stale_s > 0;
+	return g;
+}
+
+struct guest *mem_sim_add(struct mem_sim *s, const struct plant_mem_guest *conf)
+{
 	plant_mem_add(s->plant, conf);
-	s->helpless[s->n] = conf->balloon == BALLOON_STUCK || conf->stale_s > 0;
-	return &s->guest[s->n++];
+	return enter(s, conf);
+}
+
+struct guest *mem_sim_start(struct mem_sim *s, const struct plant_mem_guest *conf)
+{
+	plant_mem_start(s->plant, conf);
+	return enter(s, conf);
+}
+
+void mem_sim_remove(struct mem_sim *s, size_t i)
+{
+	plant_mem_remove(s->plant, i);
+	s->n--;
+	memmove(&s->guest[i], &s->guest[i + 1], (s->n - i) * sizeof(s->guest[0]));
+	memmove(&s->watch[i], &s->watch[i + 1], (s->n - i) * sizeof(s->watch[0]));
 }
 
 struct mem_sim *mem_sim_new(uint64_t total_mib, const struct plant_course *others,
@@ -321,8 +343,10 @@ struct mem_sim *mem_sim_new(uint64_t total_mib, const struct plant_course *other
 	s->plant = plant_mem_new(total_mib * MIB, others, seed);
 	s->conf.interval_s = interval_s;
 	s->conf.overcommit = 1;
-	s->rule = vmbal;
+	s->pressure = -1;
+	s->rule = mem_sim_vmbal;
 	s->figures.least_free_mib = s->figures.least_available_mib = INFINITY;
+	s->figures.least_unused_mib = INFINITY;
 	s->trace = getenv("TRACE") != NULL;
 	return s;
 }

@@ -16,6 +16,9 @@ struct mem_sim;
 /* What decides: vmbal's policy, or one of today's rules in its place. */
 typedef void mem_rule(struct mem_sim *s, bool decide);
 
+/* vmbal's own policy, every invariant checked after. */
+mem_rule mem_sim_vmbal;
+
 /* Makes a guest's sample lie. */
 typedef void mem_lie(struct mem_sim *s, struct guest *g, size_t i);
 
@@ -25,6 +28,7 @@ struct mem_figures {
 	unsigned commands, grows, shrinks;
 	double moved_mib;
 	double least_free_mib;      /* of any guest alive, driver at work, not at its maximum */
+	double least_unused_mib;    /* the same of free pages alone */
 	double least_available_mib; /* of the host */
 	double breach_s;            /* seconds below the least the host needs */
 	double starved_s;           /* guest-seconds under 100 MiB free */
@@ -34,31 +38,39 @@ struct mem_figures {
 	double ticks;
 };
 
+/* What the judge remembers of a guest. */
+struct mem_watch {
+	int64_t command_ns; /* the last command */
+	int64_t unmet_ns;   /* since when a shrink makes no progress */
+	uint64_t unmet_kib; /* actual then */
+	int64_t changed_ns; /* when last_update_s last changed */
+	uint64_t shown_stamp;
+	bool counted; /* among the dead */
+	bool starving;
+	bool helpless;    /* its balloon never moves, or it stops reporting */
+	double starved_s; /* seconds under 100 MiB free */
+	bool undelivered; /* a tick ago: granted, but the balloon did not move */
+};
+
 struct mem_sim {
 	struct plant_mem *plant;
 	struct guest guest[SIM_GUESTS];
 	size_t n;
+	uint64_t entered; /* guests that ever were */
 	struct mem_state state;
 	struct mem_conf conf;
 	struct mem_host host;
 	struct mem_report report;
-	mem_rule *rule;  /* default: vmbal */
+	mem_rule *rule;  /* default: mem_sim_vmbal */
 	mem_lie *lie;    /* NULL: nobody lies */
 	bool odd;        /* guests may take memory that was not granted */
 	bool dry;        /* commands are not carried out */
 	bool blind;      /* host memory is not readable */
+	double pressure; /* PSI as the host shows it; mem_sim_new: < 0, it does not */
 	bool no_managed; /* guests do not report MemTotal */
 	bool trace;
 	int64_t tick;
-	uint64_t last_stamp[SIM_GUESTS]; /* last_update_s at the last command, plus one */
-	int64_t unmet_ns[SIM_GUESTS];    /* since when a shrink makes no progress */
-	uint64_t unmet_kib[SIM_GUESTS];  /* actual then */
-	int64_t changed_ns[SIM_GUESTS];  /* when last_update_s last changed */
-	uint64_t shown_stamp[SIM_GUESTS];
-	bool counted[SIM_GUESTS]; /* among the dead */
-	bool starving[SIM_GUESTS];
-	bool helpless[SIM_GUESTS];    /* its balloon never moves, or it stops reporting */
-	bool undelivered[SIM_GUESTS]; /* a tick ago: granted, but the balloon did not move */
+	struct mem_watch watch[SIM_GUESTS];
 	struct mem_figures figures;
 	unsigned violations;
 	char first[256]; /* the first violation, in words */
@@ -70,6 +82,10 @@ void mem_sim_free(struct mem_sim *s);
 
 /* Adds a guest with a minimum of 100 MiB, unless the caller changes it. */
 struct guest *mem_sim_add(struct mem_sim *s, const struct plant_mem_guest *conf);
+
+/* The same for one that is switched on now; and one that is no longer there. */
+struct guest *mem_sim_start(struct mem_sim *s, const struct plant_mem_guest *conf);
+void mem_sim_remove(struct mem_sim *s, size_t i);
 
 void mem_sim_tick(struct mem_sim *s);
 void mem_sim_run(struct mem_sim *s, double seconds);

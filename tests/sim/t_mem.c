@@ -43,11 +43,11 @@ static void verdict(struct mem_sim *s, const char *name)
 	ok(f->deaths == 0, "%s: no guest dies (%u)", name, f->deaths);
 	ok(f->breach_s <= 0, "%s: the host keeps its least (%.0f s below; least %.0f MiB)",
 	   name, f->breach_s, f->least_available_mib);
-	printf("# %s: least free %.0f MiB, least available %.0f MiB, %u commands, %.0f MiB "
+	printf("# %s: least free %.0f MiB (unused %.0f), least available %.0f MiB, %u commands, %.0f MiB "
 	       "moved, "
 	       "idle %.0f MiB\n",
-	       name, f->least_free_mib, f->least_available_mib, f->commands, f->moved_mib,
-	       f->idle_mib / f->ticks);
+	       name, f->least_free_mib, f->least_unused_mib, f->least_available_mib,
+	       f->commands, f->moved_mib, f->idle_mib / f->ticks);
 }
 
 /* Runs a while without a command. */
@@ -83,8 +83,8 @@ static void course_1(double rate)
 	before = actual(s, 1);
 	mem_sim_run(s, 60 + up);
 	ok(actual(s, 0) > 1500, "%s: it gains (%.0f MiB)", name, actual(s, 0));
-	ok(s->figures.least_free_mib >= 100, "%s: nobody under 100 MiB (%.0f)", name,
-	   s->figures.least_free_mib);
+	ok(s->figures.least_unused_mib >= 100, "%s: nobody under 100 MiB unused (%.0f)", name,
+	   s->figures.least_unused_mib);
 	ok(actual(s, 1) <= before, "%s: the idle do not gain (%.0f)", name, actual(s, 1));
 	mem_sim_run(s, 600);
 	ok(actual(s, 0) < 600, "%s: it gives back (%.0f MiB)", name, actual(s, 0));
@@ -111,8 +111,8 @@ static void course_2(double rate)
 		most = fmax(most, actual(s, i));
 	}
 	ok(most / least < 1.05, "%s: similar sizes (%.0f to %.0f MiB)", name, least, most);
-	ok(s->figures.least_free_mib >= 100, "%s: nobody under 100 MiB (%.0f)", name,
-	   s->figures.least_free_mib);
+	ok(s->figures.least_unused_mib >= 100, "%s: nobody under 100 MiB unused (%.0f)", name,
+	   s->figures.least_unused_mib);
 	mem_sim_run(s, 600);
 	ok(actual(s, 0) < 600, "%s: given back (%.0f MiB)", name, actual(s, 0));
 	quiet(s, name, 100);
@@ -120,6 +120,7 @@ static void course_2(double rate)
 	mem_sim_free(s);
 }
 
+/* Here two donors give slower than two guests grow at 40 MiB/s: caches make up for it. */
 static void course_3(double rate)
 {
 	struct mem_sim *s = mem_sim_new(5120, NULL, 5, 3);

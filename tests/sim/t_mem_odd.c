@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SECOND_NS 1000000000LL
+
 static const struct plant_mem_guest ordinary = {
 	.max_kib = 2048 * MIB,
 	.start_kib = 512 * MIB,
@@ -143,25 +145,146 @@ static void fairness(void)
 	mem_sim_free(s);
 }
 
+static double least_free(const struct mem_sim *s, size_t first, size_t n)
+{
+	double least = INFINITY;
+
+	for (size_t i = first; i < first + n; i++)
+		least = fmin(least, (double)mem_sim_truth(s, i).free_kib / MIB);
+	return least;
+}
+
+/* All have their floor; not all have their need. */
+static void needs_beyond(void)
+{
+	struct mem_sim *s = mem_sim_new(3800, NULL, 5, 18);
+	struct plant_mem_guest conf = growing(100, 590, 30, 8);
+
+	for (int i = 0; i < 4; i++)
+		mem_sim_add(s, &conf);
+	mem_sim_run(s, 200);
+	ok(s->report.shortfall_kib > 0,
+	   "needs beyond the host: the shortfall is reported "
+	   "(%.0f MiB)",
+	   (double)s->report.shortfall_kib / MIB);
+	ok(least_free(s, 0, 4) >= 64, "needs beyond the host: all have their floor (%.0f MiB)",
+	   least_free(s, 0, 4));
+	quiet(s, "needs beyond the host", 100);
+	safe(s, "needs beyond the host");
+	mem_sim_free(s);
+}
+
+/* Each has once touched 1.6 GiB: what they free comes back to the host. */
+static void given_back(void)
+{
+	struct mem_sim *s = mem_sim_new(10240, NULL, 5, 19);
+	double before;
+
+	for (int i = 0; i < 4; i++) {
+		struct plant_mem_guest conf = growing(1500, 100, 30, -300);
+
+		conf.start_kib = 2000 * MIB;
+		mem_sim_add(s, &conf);
+	}
+	mem_sim_run(s, 40);
+	before = (double)plant_mem_available(s->plant) / MIB;
+	mem_sim_run(s, 600);
+	for (size_t i = 0; i < 4; i++)
+		ok(mem_sim_truth(s, i).free_kib < (224 + 96 + 16) * MIB,
+		   "idle for ten minutes: guest %zu has comfort and no more (%.0f MiB free)", i,
+		   (double)mem_sim_truth(s, i).free_kib / MIB);
+	ok((double)plant_mem_available(s->plant) / MIB > before + 4 * 1100,
+	   "idle for ten minutes: the host has it (%.0f, then %.0f MiB)", before,
+	   (double)plant_mem_available(s->plant) / MIB);
+	quiet(s, "idle for ten minutes", 100);
+	safe(s, "idle for ten minutes");
+	mem_sim_free(s);
+}
+
+/* Two free while two grow, on a host that has nothing besides: only what moves can help. */
+static void transfer(double rate)
+{
+	struct mem_sim *s = mem_sim_new(4600, NULL, 5, 20);
+	struct plant_mem_guest frees = growing(800, 100, 60, -100);
+	struct plant_mem_guest grows = growing(800, 1400, 75, rate);
+	char name[64];
+
+	snprintf(name, sizeof(name), "transfer at %.0f MiB/s", rate);
+	for (int i = 0; i < 4; i++) {
+		struct plant_mem_guest *conf = i < 2 ? &frees : &grows;
+
+		conf->start_kib = 1030 * MIB;
+		mem_sim_add(s, conf);
+	}
+	mem_sim_run(s, 60);
+	ok(s->report.spare_kib < 64 * (int64_t)MIB, "%s: nothing is spare (%.0f MiB)", name,
+	   (double)s->report.spare_kib / MIB);
+	mem_sim_run(s, 60 + 600 / rate);
+	ok(actual(s, 0) < 700 && actual(s, 1) < 700, "%s: the free give (%.0f, %.0f MiB)", name,
+	   actual(s, 0), actual(s, 1));
+	ok(actual(s, 2) > 1550 && actual(s, 3) > 1550, "%s: the growing gain (%.0f, %.0f MiB)",
+	   name, actual(s, 2), actual(s, 3));
+	even(s, 2, 2, name, 1.05);
+	safe(s, name);
+	mem_sim_free(s);
+}
+
+/* The host's programs take 2 GiB in 30 s; the guests have touched all they hold. */
 static void surge(void)
 {
 	struct plant_course others = {
-		4, { { 60, 0 }, { 90, 2048 * MIB }, { 200, 2048 * MIB }, { 201, 0 } }
+		4, { { 100, 0 }, { 130, 2048 * MIB }, { 240, 2048 * MIB }, { 241, 0 } }
 	};
-	struct mem_sim *s = mem_sim_new(8192, &others, 5, 14);
+	struct mem_sim *s = mem_sim_new(7600, &others, 5, 14);
+	double least = INFINITY;
 
 	s->conf.surplus = true;
 	for (int i = 0; i < 4; i++) {
-		struct plant_mem_guest conf = constant(400 + 100 * i);
+		struct plant_mem_guest conf = growing(1400, 300 + 100 * i, 10, -300);
 
-		conf.max_kib = 2048 * MIB;
-		conf.start_kib = 1600 * MIB;
+		conf.start_kib = 1640 * MIB;
 		mem_sim_add(s, &conf);
 	}
-	mem_sim_run(s, 150);
+	mem_sim_run(s, 99);
+	ok(plant_mem_available(s->plant) < 2048 * (int64_t)MIB,
+	   "surge of host programs: the host alone has too little (%.0f MiB)",
+	   (double)plant_mem_available(s->plant) / MIB);
+	for (int i = 0; i < 100; i++) {
+		mem_sim_run(s, 1);
+		least = fmin(least, least_free(s, 0, 4));
+	}
+	ok(least >= 64, "surge of host programs: nobody under their floor (%.0f MiB)", least);
 	safe(s, "surge of host programs");
-	mem_sim_run(s, 300);
+	mem_sim_run(s, 400);
 	quiet(s, "surge of host programs", 100);
+	mem_sim_free(s);
+}
+
+/* The kernel reports pressure though memory is there: comfort goes, nobody is hurt. */
+static void pressure(void)
+{
+	struct mem_sim *s = mem_sim_new(6144, NULL, 5, 21);
+	struct plant_mem_guest conf = constant(500);
+
+	for (int i = 0; i < 4; i++)
+		mem_sim_add(s, &conf);
+	mem_sim_run(s, 100);
+	ok(s->report.state == HOST_OK, "pressure: none, the host is well");
+	s->pressure = 15;
+	mem_sim_run(s, 1);
+	ok(s->report.state == HOST_SOFT, "pressure: 15 %%, at once soft");
+	mem_sim_run(s, 100);
+	ok(least_free(s, 0, 4) >= 100 && least_free(s, 0, 4) < 180,
+	   "pressure: all go to need (%.0f MiB)", least_free(s, 0, 4));
+	s->pressure = 40;
+	mem_sim_run(s, 100);
+	ok(s->report.state == HOST_HARD && least_free(s, 0, 4) >= 64,
+	   "pressure: 40 %%, hard; all keep their floor (%.0f MiB)", least_free(s, 0, 4));
+	s->pressure = 0;
+	mem_sim_run(s, 60);
+	ok(s->report.state == HOST_OK, "pressure: gone, well again");
+	quiet(s, "pressure", 100);
+	safe(s, "pressure");
 	mem_sim_free(s);
 }
 
@@ -199,6 +322,89 @@ static void odd_balloon(enum plant_balloon kind, const char *name)
 		ok(actual(s, 0) < 600, "%s: it gives (%.0f MiB)", name, actual(s, 0));
 	quiet(s, name, 100);
 	safe(s, name);
+	mem_sim_free(s);
+}
+
+/* Beside one that refuses, the others fare as beside one that is left alone as large. */
+static void refusal(void)
+{
+	double starved[2];
+
+	for (int i = 0; i < 2; i++) {
+		struct plant_mem_guest odd = constant(150);
+		struct mem_sim *s;
+
+		odd.balloon = BALLOON_STUCK;
+		odd.start_kib = 1000 * MIB;
+		s = beside(odd, 4500);
+		if (i == 0)
+			s->guest[0].state = GUEST_FOREIGN;
+		mem_sim_run(s, 300);
+		safe(s, i ? "refusal" : "no refusal");
+		starved[i] = 0;
+		for (size_t k = 1; k < 4; k++)
+			starved[i] += s->watch[k].starved_s;
+		mem_sim_free(s);
+	}
+	ok(starved[1] <= starved[0], "refusal: it costs the others nothing (%.0f s, %.0f s)",
+	   starved[0], starved[1]);
+}
+
+/* virsh setmem, up and down, while vmbal runs. */
+static void somebody_else(void)
+{
+	struct mem_sim *s = beside(constant(150), 6144);
+
+	mem_sim_run(s, 120);
+	plant_mem_target(s->plant, 0, 1500 * MIB);
+	mem_sim_run(s, 8);
+	ok(s->guest[0].target_kib > 1400 * MIB, "somebody else's target: adopted (%.0f MiB)",
+	   (double)s->guest[0].target_kib / MIB);
+	mem_sim_run(s, 300);
+	plant_mem_target(s->plant, 0, 300 * MIB);
+	mem_sim_run(s, 60);
+	ok(mem_sim_truth(s, 0).free_kib > 100 * MIB,
+	   "somebody else's target: helped (%.0f MiB)",
+	   (double)mem_sim_truth(s, 0).free_kib / MIB);
+	mem_sim_run(s, 200);
+	quiet(s, "somebody else's target", 100);
+	safe(s, "somebody else's target");
+	mem_sim_free(s);
+}
+
+/* The program slept for so long. */
+static void asleep(double seconds)
+{
+	struct mem_sim *s = mem_sim_new(3072, NULL, 5, 22);
+
+	for (int i = 0; i < 4; i++) {
+		struct plant_mem_guest conf = growing(100 + 50 * i, 200 + 50 * i, 60, 20);
+
+		conf.noise = 0.02;
+		mem_sim_add(s, &conf);
+	}
+	mem_sim_run(s, 50);
+	plant_mem_advance(s->plant, (int64_t)(seconds * SECOND_NS));
+	mem_sim_run(s, 200);
+	ok(least_free(s, 0, 4) > 100, "asleep for %.0f s: all have room (%.0f MiB)", seconds,
+	   least_free(s, 0, 4));
+	safe(s, "asleep");
+	mem_sim_free(s);
+}
+
+/* What its balloon takes does not come back: VFIO, SEV, mlock; hugepages. */
+static void locked(bool hugepages)
+{
+	struct mem_sim *s = beside(constant(150), 6144);
+
+	s->guest[0].locked = !hugepages;
+	s->guest[0].hugepages = hugepages;
+	mem_sim_run(s, 400);
+	ok(s->guest[0].reason == MEM_LOCKED && s->guest[0].mem.command_ns == 0,
+	   "%s: left alone", hugepages ? "hugepages" : "locked");
+	ok(least_free(s, 1, 3) > 150, "%s: the others have room (%.0f MiB)",
+	   hugepages ? "hugepages" : "locked", least_free(s, 1, 3));
+	safe(s, "locked");
 	mem_sim_free(s);
 }
 
@@ -327,6 +533,40 @@ static void lies(mem_lie *lie, const char *name)
 	mem_sim_free(s);
 }
 
+/* A guest's clock is set back an hour, and on again. */
+static void lie_by_clock(struct mem_sim *s, struct guest *g, size_t i)
+{
+	if (i == 0 && mem_sim_now_s(s) > 100 && mem_sim_now_s(s) < 150)
+		g->last_update_s -= 3600;
+}
+
+/* Anything at all, on hosts that hold the liar at its maximum and no more than that. */
+static void many_lies(void)
+{
+	unsigned deaths = 0, violations = 0;
+	double least = INFINITY, breach_s = 0;
+
+	for (uint64_t seed = 0; seed < 100; seed++) {
+		struct mem_sim *s = beside(constant(150), 6144);
+
+		s->lie = lie_wildly;
+		noise_state = seed;
+		for (int i = 0; i < 300; i++) {
+			mem_sim_run(s, 1);
+			least = fmin(least, least_free(s, 1, 3));
+		}
+		for (size_t i = 1; i < 4; i++)
+			deaths += s->watch[i].counted;
+		violations += s->violations;
+		breach_s += s->figures.breach_s;
+		mem_sim_free(s);
+	}
+	ok(violations == 0, "100 liars: every invariant holds (%u broken)", violations);
+	ok(deaths == 0 && least >= 100, "100 liars: the others keep what is theirs (%.0f MiB)",
+	   least);
+	ok(breach_s <= 0, "100 liars: the host keeps its least (%.0f s)", breach_s);
+}
+
 /* ---- not ours -------------------------------------------------------------------------- */
 
 static void foreign(void)
@@ -375,6 +615,10 @@ static void dry(void)
 int main(void)
 {
 	beyond();
+	needs_beyond();
+	given_back();
+	transfer(8);
+	transfer(40);
 	still(0, 6144, 12, "constant load");
 	still(0, 5400, 12, "constant load, tight host");
 	for (uint64_t seed = 1; seed < 6; seed++) {
@@ -385,6 +629,7 @@ int main(void)
 	equal_growth(40, 5120);
 	fairness();
 	surge();
+	pressure();
 	odd_balloon(BALLOON_IDEAL, "ideal balloon");
 	odd_balloon(BALLOON_SLOW, "slow balloon");
 	odd_balloon(BALLOON_STUCK, "stuck balloon");
@@ -392,6 +637,12 @@ int main(void)
 	odd_balloon(BALLOON_LIMITED, "limited balloon");
 	odd_balloon(BALLOON_SELFISH, "selfish balloon");
 	odd_balloon(BALLOON_NONE, "no driver");
+	refusal();
+	somebody_else();
+	asleep(60);
+	asleep(3600);
+	locked(false);
+	locked(true);
 	reboot();
 	stale();
 	pause_resume();
@@ -399,6 +650,8 @@ int main(void)
 	swapping();
 	lies(lie_wildly, "wild figures");
 	lies(lie_greedily, "greedy figures");
+	lies(lie_by_clock, "a guest's clock");
+	many_lies();
 	foreign();
 	blind();
 	dry();

@@ -115,7 +115,7 @@ static void reserve_follows_the_scale(void **state)
 		double gib;
 		double least_mib, reserve_mib;
 	} row[] = {
-		{ 1, 200, 200 },         { 4, 245.76, 368.64 },     { 12, 573.44, 860.16 },
+		{ 1, 200, 256 },         { 4, 245.76, 368.64 },     { 12, 573.44, 860.16 },
 		{ 28, 901.12, 1351.68 }, { 128, 1925.12, 2887.68 },
 	};
 
@@ -532,6 +532,20 @@ static void somebody_elses_target_is_adopted(void **state)
 	assert_true(r.g[0].target_kib >= 1400 * MIB);
 }
 
+/* As at boot: the driver takes the guest to the size it was defined with. */
+static void a_balloon_that_falls_unasked_is_adopted(void **state)
+{
+	struct rig r = rig(1, 2048, 300);
+
+	(void)state;
+	r.silent[0] = true;
+	tick(&r);
+	assert_int_equal(r.g[0].target_kib, 2048 * MIB);
+	r.g[0].actual_kib = 1000 * MIB;
+	tick(&r);
+	assert_int_equal(r.g[0].target_kib, 1000 * MIB);
+}
+
 static void kept_pages_are_noticed(void **state)
 {
 	struct rig r = rig(1, 2000, 200);
@@ -552,6 +566,14 @@ static void untouched_memory_frees_nothing_and_is_no_fault(void **state)
 	(void)state;
 	r.g[0].rss_kib = 250 * MIB;
 	ticks(&r, 200);
+	assert_false(r.g[0].mem.keeps);
+
+	r = rig(1, 900, 200); /* a shrink from 1000, of which all but 8 MiB were untouched */
+	r.g[0].rss_kib = 940 * MIB;
+	r.g[0].mem.from_kib = 1000 * MIB;
+	r.g[0].mem.from_rss_kib = 940 * MIB;
+	r.g[0].mem.kept = 1;
+	ledger_observe(&r.g[0], r.now_ns);
 	assert_false(r.g[0].mem.keeps);
 }
 
@@ -670,12 +692,15 @@ static void a_hard_host_tries_whom_it_had_given_up(void **state)
 static void a_growth_in_need_is_not_forgotten(void **state)
 {
 	struct rig r = rig(1, 512, 420);
+	int before;
 
 	(void)state;
 	r.stuck[0] = true;
 	assert_true(commanded(&r, 0, 10));
+	before = r.commands;
 	ticks(&r, 40);
 	assert_true(r.g[0].target_kib > r.g[0].actual_kib);
+	assert_int_equal(r.commands, before);
 }
 
 static void everything_has_a_name(void **state)
@@ -725,6 +750,7 @@ int main(void)
 		cmocka_unit_test(a_squeeze_is_taken_back_at_once),
 		cmocka_unit_test(a_growth_nobody_takes_up_is_forgotten),
 		cmocka_unit_test(somebody_elses_target_is_adopted),
+		cmocka_unit_test(a_balloon_that_falls_unasked_is_adopted),
 		cmocka_unit_test(kept_pages_are_noticed),
 		cmocka_unit_test(untouched_memory_frees_nothing_and_is_no_fault),
 		cmocka_unit_test(a_squeezed_guest_restarts_with_room),

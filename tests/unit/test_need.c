@@ -217,6 +217,23 @@ static void late_figures_are_not_believed(void **state)
 	near(f.g.velocity, 0, 1);
 }
 
+/* A slow balloon moves for minutes: the guest is not to be blind for so long. */
+static void rough_figures_are_better_than_none(void **state)
+{
+	struct feed f = fresh();
+
+	(void)state;
+	uses_for(&f, 400, 3);
+	for (int i = 0; i < 4; i++) {
+		f.g.actual_kib -= 10 * MIB;
+		uses(&f, 500);
+	}
+	near(mib(f.g.demand_kib), 400, 1);
+	f.g.actual_kib -= 10 * MIB;
+	uses(&f, 500);
+	near(mib(f.g.demand_kib), 500, 1);
+}
+
 static void mem_total_shows_demand_while_the_balloon_moves(void **state)
 {
 	struct feed f = fresh();
@@ -334,6 +351,7 @@ int main(void)
 		cmocka_unit_test(regrowth_below_the_peak_is_covered),
 		cmocka_unit_test(the_peak_is_forgotten),
 		cmocka_unit_test(late_figures_are_not_believed),
+		cmocka_unit_test(rough_figures_are_better_than_none),
 		cmocka_unit_test(mem_total_shows_demand_while_the_balloon_moves),
 		cmocka_unit_test(mem_total_that_stays_is_not_used),
 		cmocka_unit_test(swapping_out_is_a_debt),
