@@ -152,6 +152,7 @@ struct vcpu {
 	double demand;     /* out: CPUs it would use if nobody was in its way */
 	int target;        /* out: the bin to pin it to; equal to bin: leave it alone */
 	enum vcpu_why why; /* out */
+	enum vcpu_why was; /* out: why in the interval before */
 };
 
 /* Why the host as a whole is acted on or not.  The order is that of the gates. */

@@ -345,6 +345,17 @@ static void say_figures(const struct cpu_loop *l, enum log_priority priority)
 		r->bound, r->moves, r->fewest, r->noise, r->wait);
 }
 
+/* Once, when it begins: we pinned it, somebody else put it back, again and again. */
+static void say_foreign(const struct cpu_loop *l, const struct vcpu *v, const struct vcpu_count *c)
+{
+	char at[MASK_TEXT];
+
+	if (v->why == VCPU_FOREIGN && v->was != VCPU_FOREIGN)
+		log_msg(LOG_PRIO_NOTICE, "cpu: %s/%u is left alone on %s: %s", v->guest,
+			v->number, cpuset_text(&l->now.set[c->mask], at, sizeof(at)),
+			vcpu_why_name(v->why));
+}
+
 /* One line for the host: when it acts, when its reason changes, and always under -n or -v. */
 static void say_host(struct cpu_loop *l)
 {
@@ -405,23 +416,23 @@ static struct cpuset target_mask(const struct cpu_loop *l, const struct vcpu *v,
 	return mask;
 }
 
-static void vcpu_act(struct cpu_loop *l, const struct vcpu *v, const struct vcpu_count *c)
+static void vcpu_act(struct cpu_loop *l, struct vcpu *v, const struct vcpu_count *c)
 {
 	struct cpuset mask;
 
+	say_foreign(l, v, c);
 	if (v->target == v->bin) {
 		say_stay(l, v, c, "leave", l->opt->dry_run ? LOG_PRIO_INFO : LOG_PRIO_DEBUG);
 		return;
 	}
 	mask = target_mask(l, v, c);
-	if (l->opt->dry_run)
+	if (l->opt->dry_run) {
 		say_vcpu(l, v, c, &mask, "would pin");
-	else if (virt_pin(l->virt, v->uuid, v->number, &mask) != VIRT_DONE)
-		say_vcpu(l, v, c, &mask, "could not pin");
-	else {
-		say_vcpu(l, v, c, &mask, "pin");
-		l->pins++;
+		return;
 	}
+	v->pinned = virt_pin(l->virt, v->uuid, v->number, &mask) == VIRT_DONE;
+	l->pins += v->pinned;
+	say_vcpu(l, v, c, &mask, v->pinned ? "pin" : "could not pin");
 }
 
 /* What a vCPU was found with; one that floated is to float again, whatever is online then. */

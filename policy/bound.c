@@ -188,8 +188,7 @@ static double packed(struct place *pl, const struct place_set *set, bool cores, 
 	double other, most;
 	size_t m = survey(pl, set, cores, &other, &most);
 
-	return (other + packing(pl, r, m,
-				fmax(level * most - other, pigeonhole(pl, r, m)))) /
+	return (other + packing(pl, r, m, fmax(level * most - other, pigeonhole(pl, r, m)))) /
 	       most;
 }
 

@@ -29,6 +29,7 @@
 #define FOREIGN_ADD   100   /* per pin that is not ours; */
 #define NAME_LEN      40    /* bytes: an array of pointers would have to be relocated */
 #define FOREIGN_ALONE 250   /* so three in a short time: somebody else looks after this one */
+#define FOREIGN_REST  1000 /* intervals before it is tried again */
 
 const struct cpu_limits cpu_limits_default = {
 	.start_points = 5,
@@ -179,7 +180,9 @@ static bool note_bin(struct vcpu *v)
 
 	m->foreign -= m->foreign > 0;
 	if (is_foreign(v, ours ? m->asked : m->last))
-		m->foreign += FOREIGN_ADD;
+		m->foreign = m->foreign + FOREIGN_ADD < FOREIGN_ALONE
+				     ? m->foreign + FOREIGN_ADD
+				     : FOREIGN_ALONE + FOREIGN_REST;
 	m->known = true;
 	m->last = v->bin;
 	m->waiting = v->pinned = false;
@@ -241,6 +244,7 @@ static void classify_all(struct tick *t)
 		struct vcpu *v = &t->h->vcpu[i];
 
 		v->target = v->bin;
+		v->was = v->why;
 		v->why = classify(v);
 		t->forced |= v->why == VCPU_FENCE;
 	}

@@ -74,7 +74,8 @@ static uint32_t set_of(struct place *pl, const struct vcpu *v)
 {
 	size_t i = pl->nsets;
 
-	while (i > 0 && (pl->set[i - 1].allowed != v->allowed || pl->set[i - 1].node != v->node))
+	while (i > 0 &&
+	       (pl->set[i - 1].allowed != v->allowed || pl->set[i - 1].node != v->node))
 		i--;
 	if (i > 0)
 		return (uint32_t)(i - 1);
@@ -527,7 +528,8 @@ static size_t pick(const struct place *pl, const struct place_set *set, int side
 		if (k == reach && side * place_full(pl, b) <= side * place_full(pl, bin[k - 1]))
 			continue;
 		k += k < reach;
-		for (i = k - 1; i > 0 && side * place_full(pl, b) > side * place_full(pl, bin[i - 1]); i--)
+		for (i = k - 1;
+		     i > 0 && side * place_full(pl, b) > side * place_full(pl, bin[i - 1]); i--)
 			bin[i] = bin[i - 1];
 		bin[i] = b;
 	}

@@ -29,6 +29,7 @@ struct plant_mem *fake_mem(void);
 /* Starts a guest, floating over all pCPUs; returns its index.  Names are "guest-<index>". */
 unsigned fake_guest(unsigned nvcpus, const struct plant_load *load,
 		    const struct plant_mem_guest *mem);
+void fake_reverse(bool reverse); /* list guests from the last to the first */
 void fake_stop_guest(unsigned guest);
 void fake_restart_guest(unsigned guest);           /* same UUID, new id, counters from 0 */
 unsigned fake_task(unsigned guest, unsigned vcpu); /* its task in the CPU plant */

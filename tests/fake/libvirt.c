@@ -53,7 +53,7 @@ static struct {
 	uint64_t online;
 	int64_t begun_ns;              /* on the clock, when the plants' began */
 	bool dead, deaf, open, broken; /* broken: the open connection saw the daemon dead */
-	bool remote, proc_fails, node_fails;
+	bool reverse, remote, proc_fails, node_fails;
 	uint64_t isolated, proc_back_ns;
 	const char *capabilities; /* NULL: a host without topology */
 } host;
@@ -139,6 +139,11 @@ unsigned fake_guest(unsigned nvcpus, const struct plant_load *load,
 	d->max_kib = mem ? mem->max_kib : 0;
 	start(d);
 	return i;
+}
+
+void fake_reverse(bool reverse)
+{
+	host.reverse = reverse;
 }
 
 void fake_stop_guest(unsigned guest)
@@ -756,9 +761,12 @@ int virConnectGetAllDomainStats(virConnectPtr conn, unsigned stats,
 	if (called() < 0)
 		return -1;
 	*out = calloc(host.nguests + 1, sizeof(**out));
-	for (unsigned i = 0; i < host.nguests; i++)
+	for (unsigned k = 0; k < host.nguests; k++) {
+		unsigned i = host.reverse ? host.nguests - 1 - k : k;
+
 		if (host.guest[i].running)
 			(*out)[n++] = record(i, stats);
+	}
 	return n;
 }
 

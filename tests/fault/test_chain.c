@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 /* cmocka wants the four above first */
 #include <cmocka.h>
 
@@ -252,16 +253,103 @@ static void fence_is_kept(void **state)
 	end(); /* a pin outside the fence is an offence */
 }
 
-static void busy_guest_delays_nobody(void **state)
+/* A job holds one guest for 60 s: the others are placed as soon as without it. */
+static void a_busy_minute_delays_nobody(void **state)
 {
+	unsigned busy_pins, first = 0;
+
 	(void)state;
 	begin(4, 32 * GIB_KIB);
 	guests(8, 0.9, 200);
 	fake_busy(0, true);
 	all_on_first(8);
-	intervals(40);
-	assert_in_range(fake_pins(), 6, 7);
+	for (unsigned k = 1; k <= 30; k++) {
+		unsigned before = fake_pins();
+
+		interval();
+		if (fake_pins() > before && first == 0)
+			first = k;
+	}
+	busy_pins = fake_pins();
+	assert_in_range(first, 2, 3);
+	assert_in_range(busy_pins, 6, 7);
+	assert_int_equal(fake_mask_of(0, 0), 1);
+	fake_busy(0, false);
+	intervals(60);
+	assert_in_range(fake_pins(), busy_pins, busy_pins + 1);
 	end();
+}
+
+/* Lines of stderr since capture() that contain text; stderr is what it was again. */
+static FILE *captured;
+static int stderr_was;
+
+static void capture(void)
+{
+	captured = tmpfile();
+	assert_non_null(captured);
+	stderr_was = dup(STDERR_FILENO);
+	dup2(fileno(captured), STDERR_FILENO);
+}
+
+static unsigned lines_with(const char *text)
+{
+	char line[512];
+	unsigned n = 0;
+
+	dup2(stderr_was, STDERR_FILENO);
+	close(stderr_was);
+	rewind(captured);
+	while (fgets(line, sizeof(line), captured))
+		n += strstr(line, text) != NULL;
+	fclose(captured);
+	return n;
+}
+
+/* Three hogs that cannot move, and a fourth that somebody puts beside the first, ever again. */
+static void somebody_elses_guest_is_left_alone(void **state)
+{
+	unsigned pins;
+
+	(void)state;
+	begin(4, 32 * GIB_KIB);
+	log_init(LOG_PRIO_NOTICE);
+	guests(4, 0.9, 200);
+	for (unsigned i = 0; i < 3; i++) {
+		fake_fence(i, 1U << i);
+		fake_mask(i, 0, 1U << i);
+	}
+	capture();
+	for (unsigned k = 0; k < 60; k++) {
+		if (fake_mask_of(3, 0) != 1)
+			fake_mask(3, 0, 1);
+		interval();
+	}
+	assert_int_equal(lines_with("guest-3/0 is left alone on 0: somebody else moves it"), 1);
+	pins = fake_pins();
+	assert_in_range(pins, 2, 4);
+	intervals(20);
+	assert_int_equal(fake_pins(), pins);
+	end();
+}
+
+/* The daemon lists guests in any order: masks after the same start are the same. */
+static void listing_order_does_not_matter(void **state)
+{
+	uint64_t mask[2][8];
+
+	(void)state;
+	for (unsigned k = 0; k < 2; k++) {
+		begin(4, 32 * GIB_KIB);
+		fake_reverse(k == 1);
+		guests(8, 0.9, 200);
+		all_on_first(8);
+		intervals(10);
+		for (unsigned i = 0; i < 8; i++)
+			mask[k][i] = fake_mask_of(i, 0);
+		end();
+	}
+	assert_memory_equal(mask[0], mask[1], sizeof(mask[0]));
 }
 
 static void restart_and_hotplug(void **state)
@@ -345,7 +433,9 @@ int main(void)
 		cmocka_unit_test(memory_alone),
 		cmocka_unit_test(others_are_left_alone),
 		cmocka_unit_test(fence_is_kept),
-		cmocka_unit_test(busy_guest_delays_nobody),
+		cmocka_unit_test(a_busy_minute_delays_nobody),
+		cmocka_unit_test(somebody_elses_guest_is_left_alone),
+		cmocka_unit_test(listing_order_does_not_matter),
 		cmocka_unit_test(restart_and_hotplug),
 		cmocka_unit_test(reconnects),
 		cmocka_unit_test(every_call_fails_once),

@@ -206,8 +206,8 @@ static void check_guests(const struct cpu_host *h)
 	size_t end;
 
 	for (size_t i = 0; i < h->n; i = end) {
-		for (end = i + 1; end < h->n && !memcmp(h->vcpu[end].uuid, h->vcpu[i].uuid,
-							UUID_LEN);)
+		for (end = i + 1;
+		     end < h->n && !memcmp(h->vcpu[end].uuid, h->vcpu[i].uuid, UUID_LEN);)
 			end++;
 		check_whole(h, i, end - i);
 	}

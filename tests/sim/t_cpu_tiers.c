@@ -77,8 +77,8 @@ static void offline_sibling(void)
 		sim_fence(s, i, 0xef);
 	}
 	pins = sim_run(s, 30);
-	ok(pins == 4 && most_in(s, true) == 2, "5 hogs, a thread of 4 cores offline: 4 pins (%u)",
-	   pins);
+	ok(pins == 4 && most_in(s, true) == 2,
+	   "5 hogs, a thread of 4 cores offline: 4 pins (%u)", pins);
 	sim_free(s);
 }
 
@@ -173,8 +173,10 @@ static void all_in_one(void)
 	}
 	while (first == 0 && s->ticks < 5)
 		first = sim_run(s, 1);
-	ok(first == 7, "4 guests of 2 hogs on one pCPU of two nodes: 7 pins at once (%u)", first);
-	ok(split(s, 2) == 0 && most_in(s, false) == 4, "each guest whole in a node, two in each");
+	ok(first == 7, "4 guests of 2 hogs on one pCPU of two nodes: 7 pins at once (%u)",
+	   first);
+	ok(split(s, 2) == 0 && most_in(s, false) == 4,
+	   "each guest whole in a node, two in each");
 	ok(sim_run(s, 300) == 0, "then silence");
 	sim_free(s);
 }
@@ -205,8 +207,8 @@ static void too_big(void)
 	for (size_t i = 1; i < 6; i++)
 		sim_vcpu(s, hog, 0);
 	sim_run(s, 30);
-	ok(s->pins == 5 && most_in(s, false) <= 4, "a guest of 6 vCPUs fits no node of 4: %u pins",
-	   s->pins);
+	ok(s->pins == 5 && most_in(s, false) <= 4,
+	   "a guest of 6 vCPUs fits no node of 4: %u pins", s->pins);
 	sim_free(s);
 }
 
@@ -227,12 +229,15 @@ static struct sim *any_host(struct plant *dice, uint64_t seed)
 		sim_nodes(s, 2);
 	for (unsigned i = 0; i < n; i++) {
 		struct plant_load l = duty(fmin(1, load * 2 * plant_uniform(dice) * m / n));
-		int any = (int)(plant_uniform(dice) * m), cpu = at == 0 ? 0 : at == 1 ? -1 : any;
+		int any = (int)(plant_uniform(dice) * m), cpu = at == 0   ? 0
+								: at == 1 ? -1
+									  : any;
 		bool more = i > 0 && plant_uniform(dice) < 0.4;
 		size_t k = more ? sim_vcpu(s, l, cpu) : sim_guest(s, l, cpu);
 
 		if (!more && plant_uniform(dice) < 0.15)
-			sim_fence(s, k, ((1u << half) - 1) << (plant_uniform(dice) < 0.5 ? half : 0));
+			sim_fence(s, k,
+				  ((1u << half) - 1) << (plant_uniform(dice) < 0.5 ? half : 0));
 	}
 	return s;
 }

@@ -438,6 +438,60 @@ static void an_offline_bin_is_not_used(void **state)
 		assert_int_not_equal(at[i], 1);
 }
 
+/* Four cores of two threads, b and b + 4. */
+static void threads(void)
+{
+	for (int b = 0; b < 8; b++)
+		bin[b].core = b % 4;
+}
+
+static void two_threads_are_one_core(void **state)
+{
+	const int all[5] = { 0 };
+
+	(void)state;
+	same(8, 4, 1, all);
+	threads();
+	begin(8, 4);
+	assert_float_equal(pl.bound, 1, 1e-6);
+	assert_float_equal(place_plan(&pl, 1.03, 3.5, 4, at).fullest, 1, 1e-6);
+	same(8, 5, 1, all);
+	threads();
+	begin(8, 5);
+	assert_float_equal(pl.bound, 2 / 1.3, 1e-3);
+	assert_float_equal(place_plan(&pl, 1.03, 3.5, 5, at).fullest, 2 / 1.3, 1e-6);
+}
+
+static void of_equal_bins_the_nearest(void **state)
+{
+	const int all[2] = { 0 };
+
+	(void)state;
+	same(4, 2, 1, all);
+	for (int b = 0; b < 4; b++)
+		bin[b].node = bin[b].cache = b == 0 || b == 3;
+	begin(4, 2);
+	assert_int_equal(place_plan(&pl, 1.03, 3.5, 2, at).moves, 1);
+	assert_int_equal(at[0] + at[1], 3);
+}
+
+/* Nodes whose guests stay in them are even each in itself. */
+static void each_node_has_its_own_level(void **state)
+{
+	const int turn[] = { 0, 1, 2, 3, 0, 1 };
+
+	(void)state;
+	same(4, 6, 0.3, turn);
+	for (int b = 0; b < 4; b++)
+		bin[b].node = b / 2;
+	begin(4, 6);
+	assert_true(place_now(&pl).spread > 14);
+	for (int i = 0; i < 6; i++)
+		vcpu[i].node = turn[i] / 2;
+	place_begin(&pl, bin, 4, vcpu, 6, work);
+	assert_float_equal(place_now(&pl).spread, 0, 1e-6);
+}
+
 static void wide_bins_count_by_capacity(void **state)
 {
 	struct place_score p;
@@ -463,6 +517,9 @@ int main(void)
 		cmocka_unit_test(what_floats_on_is_load_everywhere),
 		cmocka_unit_test(who_is_stuck_stays),
 		cmocka_unit_test(an_offline_bin_is_not_used),
+		cmocka_unit_test(two_threads_are_one_core),
+		cmocka_unit_test(of_equal_bins_the_nearest),
+		cmocka_unit_test(each_node_has_its_own_level),
 		cmocka_unit_test(wide_bins_count_by_capacity),
 		cmocka_unit_test(against_the_oracle),
 		cmocka_unit_test(planning_again_gives_nothing),
