@@ -195,11 +195,9 @@ lint:
 		--inline-suppr --suppress=missingIncludeSystem $(DEFINES) vmbal.c policy host
 	clang-tidy --quiet --warnings-as-errors='*' vmbal.c policy/*.c host/*.c -- $(DEFINES) $(LIB_CFLAGS) -std=gnu11
 	mandoc -Tlint -W warning man/vmbal.8
-	shellcheck -x -e SC2001 lab/lab lab/demo lab/plot lab/judge.sh tests/run \
-		$(wildcard tests/*/*.t tests/*/*.sh tests/*.sh) contrib/vmbal.bash .ci/run
-
-	shellcheck -x -e SC2001 lab/lab lab/demo lab/plot lab/judge.sh tests/run tests/coverage tests/fuzz/run tests/soak/guests \
-		$(wildcard tests/*/*.t tests/*/*.sh tests/*.sh) .ci/run
+	shellcheck -x -e SC2001 lab/lab lab/demo lab/plot lab/judge.sh tests/run tests/coverage \
+		tests/fuzz/run tests/soak/guests $(wildcard tests/*/*.t tests/*/*.sh tests/*.sh) \
+		contrib/vmbal.bash .ci/run
 	clang-format --dry-run -Werror vmbal.c vmbal.h policy/*.c host/*.[ch]
 
 format:
