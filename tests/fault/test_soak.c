@@ -235,6 +235,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(soak) };
 
-	log_init(LOG_PRIO_ERR);
+	log_init(LOG_PRIO_ERR - 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -159,6 +159,7 @@ mutate "a hard host tries whom it had given up" mem.c 's/bool pardoned = .*/bool
 mutate "a growth in need is not forgotten" mem.c 's/actual >= \(double\)g->wanted_kib;/true;/'
 mutate "no shrink below survive" mem.c \
 	's/fmax\(fmax\(goal, held\(g\) - step\), \(double\)g->survive_kib\)/fmax(goal, held(g) - step)/'
+mutate "a large guest's steps are worth it" mem.c 's/fmax\(BAND_KIB, fmin\(band\(g\), step\)\)/band(g)/'
 mutate "a shrink goes step by step" mem.c 's/fmax\(goal, held\(g\) - step\)/goal/'
 mutate "idle memory is given back" mem.c 's/return held\(g\) > comfort \+ margin.*/return held(g);/'
 mutate "donors give" mem.c 's/if \(fit\(g\) && t->lacking\)/if (false)/'

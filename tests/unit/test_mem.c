@@ -281,6 +281,19 @@ static void idle_memory_goes_step_by_step(void **state)
 	assert_true(r.g[0].actual_kib >= r.g[0].comfort_kib);
 }
 
+/* A hundredth of it is more than a step: it goes all the same. */
+static void a_large_guest_gives_back_too(void **state)
+{
+	struct rig r = rig(1, 64 * 1024, 1024);
+
+	(void)state;
+	r.g[0].max_kib = r.g[0].actual_kib;
+	r.host.total_kib = 128 * GIB;
+	r.host.available_kib = 120 * GIB;
+	ticks(&r, 600);
+	assert_in_range(r.g[0].actual_kib, 1024 * MIB, 54 * GIB);
+}
+
 static void settles_and_then_stays(void **state)
 {
 	struct rig r = rig(GUESTS, 1000, 300);
@@ -735,6 +748,7 @@ int main(void)
 		cmocka_unit_test(rescue_comes_between_decisions),
 		cmocka_unit_test(growth_waits_for_the_decision),
 		cmocka_unit_test(idle_memory_goes_step_by_step),
+		cmocka_unit_test(a_large_guest_gives_back_too),
 		cmocka_unit_test(settles_and_then_stays),
 		cmocka_unit_test(growth_is_paid_from_spare),
 		cmocka_unit_test(more_host_memory_lowers_no_target),
