@@ -188,6 +188,16 @@ if systemd-analyze --version >/dev/null 2>&1; then
 	holds "systemd knows every line of it" "$out" test -z "$out"
 fi
 
+# ---- the alert rules ----
+
+for name in $(grep -oE 'vmbal_[a-z_]+' contrib/vmbal.alerts.yml | sort -u); do
+	holds "alerts: $name is a figure of --metrics" "" grep -q "\"${name#vmbal_}\"" host/metrics.c
+done
+if command -v promtool >/dev/null; then
+	out=$(promtool check rules contrib/vmbal.alerts.yml 2>&1)
+	ok $? "alerts: promtool accepts them" "$out"
+fi
+
 # ---- rivals ----
 
 cp "$(command -v sleep)" "$work/numad"

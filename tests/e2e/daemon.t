@@ -55,7 +55,7 @@ if virsh uri >/dev/null 2>&1; then
 	trap - EXIT
 	exit 0
 fi
-$lab up 2 --max 512 >"$work/up" 2>&1 || {
+$lab up 2 --max 768 --start 384 >"$work/up" 2>&1 || {
 	sed 's/^/# /' "$work/up"
 	echo "Bail out! the lab did not come up"
 	exit 1
@@ -75,7 +75,10 @@ goes_on "frozen for 22 s"
 within "frozen for 22 s: said" "$(said)" 0 1
 end_soon "thawed"
 
+# Killed while a guest grows: it waits with what it has, and is served as soon as it can be.
 begin_both
+$lab load 1 mem 400@15 >/dev/null
+sleep 3
 kill -KILL "$(daemon)"
 sleep 3
 within "killed: said" "$(said)" 1 1
@@ -83,6 +86,13 @@ daemon_start
 goes_on "killed and started again"
 within "killed and started again: connected" "$(grep -c 'connected to' "$work/log")" 2 2
 within "killed and started again: said" "$(said)" 1 1
+for _ in $(seq 25); do
+	size=$(virsh domstats --balloon "$(guest 1)" | sed -n 's/.*balloon.current=//p')
+	[ "$((size / 1024))" -lt 640 ] || break
+	sleep 1
+done
+within "killed in mid-growth: what the guest has in the end, MiB" $((size / 1024)) 640 768
+nobody_died
 kill -TERM "$(daemon)"
 sleep 4
 within "stopped: said" "$(said)" 2 2
