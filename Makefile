@@ -102,6 +102,7 @@ bench: sims
 	$(B)/tests/sim/t_cpu_random
 	$(B)/tests/sim/t_mem_random
 	$(B)/tests/sim/mem_score
+	$(B)/tests/sim/grain
 
 tests: units sims calls purity $(B)/tests/cli/listen
 

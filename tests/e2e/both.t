@@ -55,7 +55,7 @@ holds "once: pinned" "$(show_log)" grep -q 'cpu: pin ' "$work/log"
 # A tick that changes nothing makes the same few calls however many guests there are.
 calls() { # GUESTS: entries of libvirt's API in ten quiet seconds of both loops, by its own log
 	LIBVIRT_LOG_FILTERS="1:libvirt" LIBVIRT_LOG_OUTPUTS="1:file:$work/api" \
-		timeout -s TERM 25 "$program" -g "$1" cpu 1 mem 1 2>/dev/null
+		timeout -s TERM 18 "$program" -g "$1" cpu 1 mem 1 2>/dev/null
 	awk '/debug : vir(Connect|Domain|Node)[A-Z]/ && !/vir(DomainFree|DomainRef|DomainGetUUID|DomainGetName|DomainGetID|DomainStatsRecordListFree|ConnectIsAlive|ConnectClose)/ {
 		split($2, t, "."); if (t[1] != s) { s = t[1]; seconds++ } n[seconds]++ }
 		END { for (i = seconds - 11; i < seconds - 1; i++) sum += n[i]; print sum }' "$work/api"

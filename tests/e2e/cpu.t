@@ -71,8 +71,8 @@ leave=$((n - n / pcpus))
 
 # Within "settle" all pins are to be made; over "judged", both in seconds, balance is judged and no
 # pin is made.
-settle=14
-judged=18
+settle=12
+judged=16
 loads 10 11 12 13 14 15
 case_of "light, all on one" $leave all_on_first
 case_of "light, two crowds" $((pcpus > 2 ? n - 2 * n / pcpus : n / 4 + 1)) two_crowds

@@ -30,14 +30,14 @@ begin_both() {
 # Warnings and errors about the connection so far.
 said() { grep -c ' qemu:///system: ' "$work/log"; }
 
-# goes_on NAME: both loops decide again within 2 intervals, in which the first sample is taken.
+# goes_on NAME: both loops decide again within 2 intervals and the one that the first sample takes.
 goes_on() {
 	local cpu mem
 	lines=$(wc -l <"$work/log")
-	sleep 2.5
+	sleep 3.5
 	cpu=$(tail -n +$((lines + 1)) "$work/log" | grep -c ' cpu: ')
 	mem=$(tail -n +$((lines + 1)) "$work/log" | grep -c ' mem: ')
-	holds "$1: both loops go on within two intervals" "$(show_log)" test "$cpu" -gt 0 -a "$mem" -gt 0
+	holds "$1: both loops go on within two intervals of the first sample" "$(show_log)" test "$cpu" -gt 0 -a "$mem" -gt 0
 }
 
 # end_soon NAME: SIGTERM ends it with 0 in little more than a second.
