@@ -95,6 +95,7 @@ check: deps
 check-all: deps
 	$(MAKE) all tests unit-binaries sanitized
 	PROGRAM=build/asan/vmbal tests/run --rest
+	$(MAKE) fuzz FUZZ_SECONDS=360
 	PROGRAM=build/tsan/vmbal tests/run tests/e2e/both.t
 
 # Figures: the policies on random simulated hosts, and beside the rules of other programs.
@@ -122,6 +123,7 @@ coverage:
 # A crash goes to the corpus of its target, which `make check` replays.
 FUZZ_SECONDS ?= 3600
 fuzz:
+	lab/lab deps clang libclang-rt-dev
 	$(MAKE) B=build/fuzz CC=clang CFLAGS="-O1 -g" REPLAY= LDFLAGS=-fsanitize=fuzzer \
 		SAN=fuzzer-no-link,address,undefined,float-cast-overflow fuzzers
 	tests/fuzz/run build/fuzz/tests/fuzz $(FUZZ_SECONDS)
@@ -192,6 +194,7 @@ purity: $(POLICY)
 	(! grep .)
 
 lint:
+	lab/lab deps cppcheck clang-tidy clang-format shellcheck
 	cppcheck -q --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
 		--inline-suppr --suppress=missingIncludeSystem $(DEFINES) vmbal.c policy host
 	clang-tidy --quiet --warnings-as-errors='*' vmbal.c policy/*.c host/*.c -- $(DEFINES) $(LIB_CFLAGS) -std=gnu11
