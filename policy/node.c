@@ -12,11 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NODES     64   /* NUMA nodes numbered below this; a host with others has none for us */
-#define SKEW      0.15 /* of a node's capacity, between fullest and emptiest: worth a crossing */
-#define SKEW_STOP 0.05 /* the same, that a crossing aims at */
-#define SKEW_LONG 10   /* intervals over it: what is less lasting does not pay for slow memory \
-			*/
+#define NODES       64 /* NUMA nodes numbered below this; a host with others has none for us */
+#define SKEW        0.15 /* of a node's capacity, between fullest and emptiest: worth a crossing */
+#define SKEW_STOP   0.05 /* the same, that a crossing aims at */
+#define SKEW_LONG   10   /* intervals over it: less does not pay for slow memory */
 #define SKEW_SEVERE 1.25 /* fullest node, over their mean or its capacity: crossing at once */
 
 struct node {
