@@ -346,7 +346,8 @@ static void say_figures(const struct cpu_loop *l, enum log_priority priority)
 }
 
 /* Once, when it begins: we pinned it, somebody else put it back, again and again. */
-static void say_foreign(const struct cpu_loop *l, const struct vcpu *v, const struct vcpu_count *c)
+static void say_foreign(const struct cpu_loop *l, const struct vcpu *v,
+			const struct vcpu_count *c)
 {
 	char at[MASK_TEXT];
 

@@ -364,7 +364,8 @@ static void shrink(struct tick *t, struct guest *g, double goal, double step, bo
 {
 	enum mem_reason why = held_back(t, g);
 	double to = fmax(fmax(goal, held(g) - step), (double)g->survive_kib);
-	double least = fmax(BAND_KIB, fmin(band(g), step)); /* 1 % of a large guest is many steps */
+	double least =
+		fmax(BAND_KIB, fmin(band(g), step)); /* 1 % of a large one is many steps */
 
 	if (to + least > held(g))
 		return;
