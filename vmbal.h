@@ -1,11 +1,11 @@
 /*
  * vmbal.h - the one header: what each file offers, in the order in which the data flows.
  *
- *	host/virt.c, host/proc.c	sample
+ *	host/virt_sample.c, host/proc.c	sample
  *	policy/demand.c, policy/need.c	demand
  *	policy/node.c, policy/place.c, policy/share.c	plan
  *	policy/cpu.c, policy/mem.c	gates
- *	host/virt.c			act
+ *	host/virt_act.c			act
  *	host/log.c			report
  *
  * Units: _ns nanoseconds on CLOCK_MONOTONIC, _kib KiB, _s seconds.  Loads and demands are
@@ -801,7 +801,7 @@ int state_shrink(struct state *s, const unsigned char *uuid, unsigned run, uint6
 /* Forgets what keep() says no to. */
 void state_filter(struct state *s, bool (*keep)(const struct mark *, void *), void *arg);
 
-/* ---- host: virt.c, the only file that knows libvirt ---------------------------------- */
+/* ---- host: virt*.c, the only files that know libvirt --------------------------------- */
 
 /*
  * One connection, shared by all threads, and what was learnt about the guests on it.  Each
@@ -837,7 +837,7 @@ struct vcpu_sample {
 	char (*name)[GUEST_NAME_LEN];
 	struct cpuset *set; /* distinct masks and fences */
 	size_t nsets;
-	size_t pcpu_cap, vcpu_cap, name_cap, set_cap; /* allocated, virt.c's own */
+	size_t pcpu_cap, vcpu_cap, name_cap, set_cap; /* allocated, virt_sample.c's own */
 };
 
 /* Everything one tick of the memory loop reads.  All zero before the first call. */
@@ -848,7 +848,7 @@ struct guest_sample {
 	struct guest *guest;  /* by UUID; identity and sample filled, the rest zero */
 	size_t n;
 	char (*name)[GUEST_NAME_LEN];
-	size_t guest_cap, name_cap; /* allocated, virt.c's own */
+	size_t guest_cap, name_cap; /* allocated, virt_sample.c's own */
 };
 
 enum virt_result {
@@ -870,14 +870,13 @@ int virt_guests(struct virt *virt, struct guest_sample *sample);
 void virt_vcpus_free(struct vcpu_sample *sample);
 void virt_guests_free(struct guest_sample *sample);
 
-/* Change a running guest, never its persistent definition. */
+/*
+ * Change a running guest, never its persistent definition.  fenced: only inside what that
+ * allows; what was there before may be put back anywhere.
+ */
 enum virt_result virt_pin(struct virt *virt, const unsigned char *uuid, unsigned vcpu,
-			  const struct cpuset *mask);
+			  const struct cpuset *mask, bool fenced);
 enum virt_result virt_set_memory(struct virt *virt, const unsigned char *uuid, uint64_t kib);
-
-/* Pins where the persistent definition may not allow it, to what was there before. */
-enum virt_result virt_pin_back(struct virt *virt, const unsigned char *uuid, unsigned vcpu,
-			       const struct cpuset *mask);
 
 /* Libvirt's id of a guest's present run, by the last sample; 0: it does not run. */
 unsigned virt_run(struct virt *virt, const unsigned char *uuid);

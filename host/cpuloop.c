@@ -431,7 +431,7 @@ static void vcpu_act(struct cpu_loop *l, struct vcpu *v, const struct vcpu_count
 		say_vcpu(l, v, c, &mask, "would pin");
 		return;
 	}
-	v->pinned = virt_pin(l->virt, v->uuid, v->number, &mask) == VIRT_DONE;
+	v->pinned = virt_pin(l->virt, v->uuid, v->number, &mask, true) == VIRT_DONE;
 	l->pins += v->pinned;
 	say_vcpu(l, v, c, &mask, v->pinned ? "pin" : "could not pin");
 }

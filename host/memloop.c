@@ -223,7 +223,7 @@ const char *mem_loop_status(const struct mem_loop *l)
 
 /* ---- act ---- */
 
-/* A busy guest is left alone by virt.c already; one that refuses, by the policy. */
+/* A busy guest is left alone by virt_act.c already; one that refuses, by the policy. */
 static void guest_command(struct mem_loop *l, struct guest *g, const char *verb)
 {
 	enum virt_result result = virt_set_memory(l->virt, g->uuid, g->command_kib);

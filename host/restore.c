@@ -34,7 +34,7 @@ static bool put_back(struct restoring *r, const struct mark *m, const struct vcp
 	enum virt_result result = VIRT_DONE;
 
 	if (!r->dry_run)
-		result = virt_pin_back(r->virt, m->uuid, m->vcpu, to);
+		result = virt_pin(r->virt, m->uuid, m->vcpu, to, false);
 	if (result == VIRT_GONE)
 		return false;
 	if (result != VIRT_DONE)

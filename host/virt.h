@@ -1,6 +1,7 @@
 /*
- * virt.h - what the two halves of the libvirt layer share: virt.c (connection, what is known
- * of the guests, commands) and virt_sample.c (bulk reads).  Nobody else includes this.
+ * virt.h - what the three parts of the libvirt layer share: virt.c (connection, what is known
+ * of the guests), virt_sample.c (bulk reads), virt_act.c (commands).  Nobody else includes
+ * this.
  */
 #ifndef HOST_VIRT_H
 #define HOST_VIRT_H
@@ -88,7 +89,13 @@ void virt_check(struct virt *v, bool *said, const char *what);
 struct domain *domain_find(struct virt *v, const unsigned char *uuid);
 int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n);
 void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus);
+int domain_learn_masks(struct virt *v, struct domain *d, unsigned nvcpus);
 void domain_learn_policy(struct domain *d);
+bool guest_is_gone(void); /* so the last call failed: nobody's fault */
+int virt_intern(struct virt *v, const unsigned char *map); /* index in set; -1: no memory */
+struct cpuset virt_map_to_set(const struct virt *v, const unsigned char *map);
+
+/* virt_act.c */
 void domain_learn_period(struct virt *v, struct domain *d);
 
 #endif

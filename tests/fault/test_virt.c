@@ -92,7 +92,7 @@ static enum virt_result pin(unsigned guest, unsigned number, uint64_t bits)
 {
 	struct cpuset set = { { bits } };
 
-	return virt_pin(virt, vcpu(guest, number)->uuid, number, &set);
+	return virt_pin(virt, vcpu(guest, number)->uuid, number, &set, true);
 }
 
 /* ---- what changes between samples ---- */
@@ -397,7 +397,7 @@ static void a_dead_connection_is_opened_anew(void **state)
 	for (unsigned i = 0; i < 20; i++) { /* 2 s */
 		assert_int_equal(virt_guests(virt, &mems), -1);
 		assert_int_equal(virt_vcpus(virt, &cpus), -1);
-		assert_int_equal(virt_pin(virt, cpus.vcpu[0].uuid, 0, &cpus.online),
+		assert_int_equal(virt_pin(virt, cpus.vcpu[0].uuid, 0, &cpus.online, true),
 				 VIRT_FAILED);
 		fake_advance(NS_PER_S / 10);
 	}

@@ -1,0 +1,216 @@
+/*
+ * virt_act.c - what is asked of a guest: its masks, its memory, its statistics; and when not.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/virt.h"
+
+#define NS_PER_S         1000000000LL
+#define BACKOFF_FIRST_NS (5 * NS_PER_S)   /* after a domain refused or timed out */
+#define BACKOFF_LAST_NS  (320 * NS_PER_S) /* doubled up to this */
+#define OCCUPIED_MS      1000 /* a monitor command that takes longer is no mere query */
+#define STATS_PERIOD_S   1    /* the memory loop watches each second */
+
+/* A refusal blocks the domain, longer each time. */
+static void domain_block(struct domain *d)
+{
+	int64_t now_ns = proc_now_ns();
+	bool again = now_ns < d->blocked_until_ns + d->backoff_ns;
+
+	d->backoff_ns = d->backoff_ns && again ? d->backoff_ns * 2 : BACKOFF_FIRST_NS;
+	if (d->backoff_ns > BACKOFF_LAST_NS)
+		d->backoff_ns = BACKOFF_LAST_NS;
+	d->blocked_until_ns = now_ns + d->backoff_ns;
+}
+
+static bool no_job(virDomainPtr dom)
+{
+	virDomainJobInfo job;
+
+	if (virDomainGetJobInfo(dom, &job) < 0)
+		return virGetLastErrorCode() == VIR_ERR_NO_SUPPORT;
+	return job.type == VIR_DOMAIN_JOB_NONE;
+}
+
+/* A call that changes a domain waits up to 30 s for a job that holds it: so ask first. */
+static enum virt_result domain_ready(struct domain *d)
+{
+	virDomainControlInfo info;
+
+	if (proc_now_ns() < d->blocked_until_ns)
+		return VIRT_BUSY;
+	if (virDomainGetControlInfo(d->ref, &info, 0) < 0)
+		return guest_is_gone() ? VIRT_GONE : VIRT_FAILED;
+	/* Somebody else's query, over in a moment: the command waits for it. */
+	if (info.state == VIR_DOMAIN_CONTROL_OCCUPIED && info.stateTime < OCCUPIED_MS)
+		return VIRT_DONE;
+	/* Between its steps a migration or a save leaves the state at OK: ask for the job as
+	 * well. */
+	if (info.state == VIR_DOMAIN_CONTROL_OK && no_job(d->ref))
+		return VIRT_DONE;
+	domain_block(d);
+	return VIRT_BUSY;
+}
+
+void domain_learn_period(struct virt *v, struct domain *d)
+{
+	if (v->opt->dry_run || domain_ready(d) != VIRT_DONE)
+		return;
+	d->period_known = true;
+	if (virDomainSetMemoryStatsPeriod(d->ref, STATS_PERIOD_S, VIR_DOMAIN_AFFECT_LIVE) == 0)
+		return;
+	if (virGetLastErrorCode() == VIR_ERR_OPERATION_TIMEOUT) {
+		d->period_known = false;
+		domain_block(d);
+		return;
+	}
+	log_msg(LOG_PRIO_INFO, "%s: balloon statistics cannot be turned on: %s", d->name,
+		virGetLastErrorMessage());
+}
+
+/* ---- commands ---- */
+
+static enum virt_result command_failed(struct virt *v, struct domain *d, const char *what)
+{
+	int code = virGetLastErrorCode();
+
+	if (code == VIR_ERR_NO_DOMAIN)
+		return VIRT_GONE;
+	domain_block(d);
+	if (code == VIR_ERR_OPERATION_TIMEOUT)
+		return VIRT_BUSY;
+	if (!d->refused)
+		log_msg(LOG_PRIO_WARNING, "%s: %s: %s", d->name, what,
+			virGetLastErrorMessage());
+	d->refused = true; /* said: virt_check() need not */
+	virt_check(v, &d->refused, what);
+	return VIRT_FAILED;
+}
+
+static void set_to_map(const struct virt *v, const struct cpuset *set, unsigned char *map)
+{
+	memset(map, 0, (size_t)v->maplen);
+	for (int i = 0; i < v->maplen * 8; i++)
+		if (cpuset_has(set, (unsigned)i))
+			VIR_USE_CPU(map, i);
+}
+
+/* The domain a command is for, if it may have one now. */
+static enum virt_result command_begin(struct virt *v, const unsigned char *uuid,
+				      struct domain **d)
+{
+	if (!v->conn)
+		return VIRT_FAILED;
+	*d = domain_find(v, uuid);
+	return *d && (*d)->ref ? domain_ready(*d) : VIRT_GONE;
+}
+
+/* A change of the persistent definition sends no event: so look once more before each pin. */
+static bool pin_is_inside(struct virt *v, struct domain *d, unsigned vcpu,
+			  const struct cpuset *mask)
+{
+	d->pins_known = domain_learn_masks(v, d, d->npins) == 0;
+	if (!d->pins_known || vcpu >= d->npins)
+		return false;
+	for (size_t w = 0; w < PCPU_MAX / 64; w++)
+		if (mask->bits[w] & ~v->set[d->fence[vcpu]].bits[w])
+			return false;
+	return true;
+}
+
+static enum virt_result pin_locked(struct virt *v, const unsigned char *uuid, unsigned vcpu,
+				   const struct cpuset *mask, bool fenced)
+{
+	unsigned char map[VIR_CPU_MAPLEN(PCPU_MAX)];
+	struct domain *d;
+	enum virt_result ready = command_begin(v, uuid, &d);
+	int s;
+
+	if (ready != VIRT_DONE)
+		return ready;
+	if (fenced && !pin_is_inside(v, d, vcpu, mask))
+		return VIRT_BUSY;
+	set_to_map(v, mask, map);
+	if (virDomainPinVcpuFlags(d->ref, vcpu, map, v->maplen, VIR_DOMAIN_AFFECT_LIVE) < 0)
+		return command_failed(v, d, "pinning a vCPU");
+	d->backoff_ns = 0;
+	d->refused = false;
+	s = virt_intern(v, map);
+	if (s >= 0 && vcpu < d->npins)
+		d->mask[vcpu] = (unsigned)s;
+	return VIRT_DONE;
+}
+
+enum virt_result virt_pin(struct virt *v, const unsigned char *uuid, unsigned vcpu,
+			  const struct cpuset *mask, bool fenced)
+{
+	enum virt_result result;
+
+	pthread_mutex_lock(&v->lock);
+	result = pin_locked(v, uuid, vcpu, mask, fenced);
+	pthread_mutex_unlock(&v->lock);
+	return result;
+}
+
+static enum virt_result vcpu_locked(struct virt *v, const unsigned char *uuid, unsigned vcpu,
+				    struct vcpu_live *out)
+{
+	struct domain *d;
+	enum virt_result ready = command_begin(v, uuid, &d);
+	unsigned char *maps;
+	int n;
+
+	if (ready != VIRT_DONE)
+		return ready;
+	maps = calloc((size_t)vcpu + 1, (size_t)v->maplen);
+	if (!maps)
+		return VIRT_FAILED;
+	n = virDomainGetVcpuPinInfo(d->ref, (int)vcpu + 1, maps, v->maplen,
+				    VIR_DOMAIN_AFFECT_LIVE);
+	if (n > (int)vcpu) {
+		memcpy(out->guest, d->name, sizeof(d->name));
+		out->mask = virt_map_to_set(v, VIR_GET_CPUMAP(maps, v->maplen, vcpu));
+		out->online = v->online;
+	}
+	free(maps);
+	if (n < 0)
+		return command_failed(v, d, "reading its masks");
+	return n > (int)vcpu ? VIRT_DONE : VIRT_GONE;
+}
+
+enum virt_result virt_vcpu(struct virt *v, const unsigned char *uuid, unsigned vcpu,
+			   struct vcpu_live *out)
+{
+	enum virt_result result;
+
+	pthread_mutex_lock(&v->lock);
+	result = vcpu_locked(v, uuid, vcpu, out);
+	pthread_mutex_unlock(&v->lock);
+	return result;
+}
+
+static enum virt_result set_memory_locked(struct virt *v, const unsigned char *uuid,
+					  uint64_t kib)
+{
+	struct domain *d;
+	enum virt_result ready = command_begin(v, uuid, &d);
+
+	if (ready != VIRT_DONE)
+		return ready;
+	if (virDomainSetMemoryFlags(d->ref, kib, VIR_DOMAIN_AFFECT_LIVE) < 0)
+		return command_failed(v, d, "setting its memory");
+	d->backoff_ns = 0;
+	d->refused = false;
+	return VIRT_DONE;
+}
+
+enum virt_result virt_set_memory(struct virt *v, const unsigned char *uuid, uint64_t kib)
+{
+	enum virt_result result;
+
+	pthread_mutex_lock(&v->lock);
+	result = set_memory_locked(v, uuid, kib);
+	pthread_mutex_unlock(&v->lock);
+	return result;
+}
