@@ -18,6 +18,7 @@ begin() {
 	trap finish EXIT
 	trap 'exit 130' INT TERM
 	echo "# booting guests: $*"
+	$lab down >/dev/null 2>&1 # what a run left behind that was killed
 	$lab up "$@" >"$work/up" 2>&1 || {
 		sed 's/^/# /' "$work/up"
 		echo "Bail out! the lab did not come up"

@@ -1,79 +1,12 @@
 #!/usr/bin/env bash
-# Each rule and gate of the CPU policy, turned off on a copy of its source: at least one unit
-# test or scenario must fail.  tests/mutate/cpu.t [-v] [PATTERN]: just those that match.
-cd "$(dirname "$0")/../.." || exit 1
-. tests/tap.sh
+# Each rule and gate of the CPU policy, left out: some unit test or scenario must fail.
+# shellcheck disable=SC2034 # what lib.sh uses
+# shellcheck source=tests/mutate/lib.sh
+. "$(dirname "$0")/lib.sh"
 
-[ "${1-}" = -v ] && verbose=yes && shift
-only=${1-.}
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-mkdir "$dir/policy"
-cc=${CC:-cc}
-flags=(-I"$dir" -std=gnu11 -D_GNU_SOURCE -O1 -w -fsanitize=undefined -fno-sanitize-recover)
-files=(demand bound node place cpu)
-objects=("${files[@]/#/$dir/}")
-objects=("${objects[@]/%/.o}")
-tests=(unit/test_demand unit/test_cpu unit/test_place unit/test_node sim/t_cpu sim/t_cpu_tiers) # the quick ones first
-
-mkdir -p "$dir/tests" && cp -r tests/fake tests/sim tests/unit "$dir/tests"
-cp vmbal.h "$dir"
-
-object() {
-	"$cc" "${flags[@]}" -c -o "$dir/$(basename "$1").o" "$dir/$1.c"
-}
-
-for t in tests/fake/plant_cpu tests/sim/sim tests/sim/mem_sim tests/fake/plant_mem \
-	"${tests[@]/#/tests/}"; do
-	object "$t" || exit 1
-done
-for f in need share ledger mem; do # mem_sim.o brings the line printer, and needs these
-	cp "policy/$f.c" "$dir/policy"
-	object "policy/$f" || exit 1
-done
-
-# Builds and runs the tests; says what failed first, or nothing.
-verdict() {
-	local t name out some
-	for t in "${tests[@]}"; do
-		name=$(basename "$t")
-		some=()
-		[ "$name" != t_cpu_tiers ] || some=(-n 100)
-		"$cc" "${flags[@]}" -o "$dir/$name" "$dir/$name.o" \
-			"$dir"/{sim,plant_cpu,mem_sim,plant_mem,need,share,ledger,mem}.o \
-			"${objects[@]}" -lcmocka -lm || return 1
-		out=$(CMOCKA_MESSAGE_OUTPUT=TAP timeout 60 "$dir/$name" "${some[@]}" 2>&1) && continue
-		out=$(grep -m1 '^not ok' <<<"$out" || echo "died")
-		echo "$name: $out"
-		return
-	done
-}
-
-# mutate NAME FILE SED: with the rule off something must fail.
-mutate() {
-	local failed file=policy/${2%.c}
-	[[ $1 =~ $only ]] || return
-	sed -E "$3" "$file.c" >"$dir/$file.c"
-	if cmp -s "$file.c" "$dir/$file.c"; then
-		ok 1 "$1" "the sed changes nothing in $2"
-	elif ! object "$file"; then
-		ok 1 "$1" "does not compile"
-	else
-		failed=$(verdict)
-		ok "$([ -n "$failed" ]; echo $?)" "$1" "every test passes without this rule"
-		[ -z "${verbose-}" ] || echo "# $failed"
-	fi
-	cp "$dir/whole/${2%.c}.o" "$dir"
-}
-
-mkdir "$dir/whole"
-for f in "${files[@]}"; do
-	cp "policy/$f.c" "$dir/policy"
-	object "policy/$f" || exit 1
-	cp "$dir/$f.o" "$dir/whole"
-done
-failed=$(verdict)
-ok "$([ -z "$failed" ]; echo $?)" "with every rule on all tests pass" "$failed"
+area=policy
+tests=(unit/test_demand unit/test_cpu unit/test_place unit/test_node sim/t_cpu "sim/t_cpu_tiers -n 100")
+begin
 
 # What a vCPU wants.
 mutate "waiting in a full bin is demand" demand.c 's|most = fmin\(v->run / \(1 - wait\)|most = fmin(v->run|'

@@ -1,94 +1,12 @@
 #!/usr/bin/env bash
-# Each safety rule of the memory policy, turned off on a copy of its source: at least one
-# scenario or unit test must fail.  tests/mutate/mem.t [-v] [PATTERN]: just those that match.
-cd "$(dirname "$0")/../.." || exit 1
-. tests/tap.sh
+# Each safety rule of the memory policy, left out: some unit test or scenario must fail.
+# shellcheck disable=SC2034 # what lib.sh uses
+# shellcheck source=tests/mutate/lib.sh
+. "$(dirname "$0")/lib.sh"
 
-[ "${1-}" = -v ] && verbose=yes && shift
-only=${1-.}
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-mkdir "$dir/policy"
-cc=${CC:-cc}
-flags=(-fPIC -I"$dir" -I. -std=gnu11 -D_GNU_SOURCE -O1 -w -fsanitize=undefined -fno-sanitize-recover)
-sims=(t_mem_odd t_mem t_mem_random t_mem_churn)
-units=(test_mem test_need test_share)
-
-# The tests include ../../vmbal.h: in the copy that is the copied header.
-mkdir -p "$dir/tests" && cp -r tests/fake tests/sim tests/unit "$dir/tests"
-cp vmbal.h "$dir"
-for s in mem_sim mem_hosts; do
-	"$cc" "${flags[@]}" -c -o "$dir/$s.o" "$dir/tests/sim/$s.c" || exit 1
-done
-"$cc" "${flags[@]}" -c -o "$dir/plant_mem.o" tests/fake/plant_mem.c || exit 1
-for s in "${sims[@]}"; do
-	"$cc" "${flags[@]}" -c -o "$dir/$s.o" "$dir/tests/sim/$s.c" || exit 1
-done
-for s in "${units[@]}"; do
-	"$cc" "${flags[@]}" -c -o "$dir/$s.o" "$dir/tests/unit/$s.c" || exit 1
-done
-
-# The policy is a library here, so that a changed one needs no new test programs.
-library() {
-	"$cc" "${flags[@]}" -shared -o "$dir/libpolicy.so" "$dir"/policy/{need,share,ledger,mem}.o -lm
-}
-
-# program NAME: links a test program.
-program() {
-	local link=("${flags[@]}" -o "$dir/$1" "$dir/$1.o" -L"$dir" "-Wl,-rpath,$dir")
-	case $1 in
-	test_*) "$cc" "${link[@]}" -lpolicy -lcmocka -lm ;;
-	*) "$cc" "${link[@]}" "$dir"/{mem_sim,mem_hosts,plant_mem}.o -lpolicy -lm ;;
-	esac
-}
-
-# compile FILE...: these files of the policy in $dir.
-compile() {
-	local f
-	for f; do
-		"$cc" "${flags[@]}" -c -o "$dir/policy/${f%.c}.o" "$dir/policy/$f" || return 1
-	done
-	library
-}
-
-# Says what failed first, or nothing.
-verdict() {
-	local p out
-	for p in "${units[@]}" t_mem t_mem_odd t_mem_random t_mem_churn; do # the quick ones first
-		out=$(CMOCKA_MESSAGE_OUTPUT=TAP timeout 60 "$dir/$p" 2>&1) && continue
-		out=$(grep -m1 '^not ok' <<<"$out" || echo "died")
-		echo "$p: $out"
-		return
-	done
-}
-
-# mutate NAME FILE SED: with the rule off something must fail.
-mutate() {
-	local failed
-	[[ $1 =~ $only ]] || return
-	sed -E "$3" "policy/$2" >"$dir/policy/$2"
-	if cmp -s "policy/$2" "$dir/policy/$2"; then
-		ok 1 "$1" "the sed changes nothing in $2"
-		return
-	fi
-	cp "$dir/policy/${2%.c}.o" "$dir/policy/${2%.c}.whole"
-	if compile "$2"; then
-		failed=$(verdict)
-		ok "$([ -n "$failed" ]; echo $?)" "$1" "every test passes without this rule"
-		[ -z "${verbose-}" ] || echo "# $failed"
-	else
-		ok 1 "$1" "does not compile"
-	fi
-	mv "$dir/policy/${2%.c}.whole" "$dir/policy/${2%.c}.o"
-}
-
-cp policy/{need,share,ledger,mem}.c "$dir/policy"
-compile {need,share,ledger,mem}.c || exit 1
-for p in "${sims[@]}" "${units[@]}"; do
-	program "$p" || exit 1
-done
-failed=$(verdict)
-ok "$([ -z "$failed" ]; echo $?)" "with every rule on all tests pass" "$failed"
+area=policy
+tests=(unit/test_mem unit/test_need unit/test_share sim/t_mem sim/t_mem_odd sim/t_mem_random sim/t_mem_churn)
+begin
 
 # What a guest needs.
 mutate "stale stats are not believed" need.c 's/now_ns - h->change_ns < FRESH_NS/true/'
