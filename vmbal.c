@@ -195,6 +195,26 @@ enum {
 	OPT_METRICS
 }; /* options without a letter */
 
+static const struct option longs[] = {
+	{ "connect", required_argument, NULL, 'c' },
+	{ "guests", required_argument, NULL, 'g' },
+	{ "host-memory", required_argument, NULL, 'm' },
+	{ "cpus", required_argument, NULL, OPT_CPUS },
+	{ "grain", required_argument, NULL, OPT_GRAIN },
+	{ "host-reserve", required_argument, NULL, OPT_RESERVE },
+	{ "overcommit", required_argument, NULL, OPT_OVERCOMMIT },
+	{ "surplus", required_argument, NULL, OPT_SURPLUS },
+	{ "metrics", required_argument, NULL, OPT_METRICS },
+	{ "restore", no_argument, NULL, OPT_RESTORE },
+	{ "dry-run", no_argument, NULL, 'n' },
+	{ "once", no_argument, NULL, '1' },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
 static const char usage_text[] =
 	"usage: vmbal [options] cpu SECONDS [mem SECONDS]\n"
 	"       vmbal [options] mem SECONDS [cpu SECONDS]\n"
@@ -332,6 +352,18 @@ static void metrics_arg(const char *path)
 	options.metrics = path;
 }
 
+static _Noreturn void unknown_option(const char *arg)
+{
+	fprintf(stderr, "vmbal: unknown option '%s': must be one of", arg);
+	for (const struct option *o = longs; o->name; o++) {
+		fprintf(stderr, " --%s", o->name);
+		if (o->val < OPT_CPUS)
+			fprintf(stderr, " (-%c)", o->val);
+	}
+	fputc('\n', stderr);
+	exit(EXIT_USAGE);
+}
+
 static void option(int letter, const char *arg)
 {
 	switch (letter) {
@@ -354,10 +386,7 @@ static void option(int letter, const char *arg)
 	case 'h': fputs(usage_text, stdout); exit(EXIT_DONE);
 	case 'V': puts("vmbal " VMBAL_VERSION); exit(EXIT_DONE);
 	case ':': wrong_usage("option", arg, "needs a value; see --help");
-	default:
-		wrong_usage("unknown option", arg,
-			    "must be one of -c -g -m --cpus --grain --host-reserve "
-			    "--overcommit --surplus -n -1 -v -q -h -V");
+	default: unknown_option(arg);
 	}
 }
 
@@ -374,25 +403,6 @@ static const char *letter_or_word(char **argv)
 
 static void parse(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "connect", required_argument, NULL, 'c' },
-		{ "guests", required_argument, NULL, 'g' },
-		{ "host-memory", required_argument, NULL, 'm' },
-		{ "cpus", required_argument, NULL, OPT_CPUS },
-		{ "grain", required_argument, NULL, OPT_GRAIN },
-		{ "host-reserve", required_argument, NULL, OPT_RESERVE },
-		{ "overcommit", required_argument, NULL, OPT_OVERCOMMIT },
-		{ "surplus", required_argument, NULL, OPT_SURPLUS },
-		{ "metrics", required_argument, NULL, OPT_METRICS },
-		{ "restore", no_argument, NULL, OPT_RESTORE },
-		{ "dry-run", no_argument, NULL, 'n' },
-		{ "once", no_argument, NULL, '1' },
-		{ "verbose", no_argument, NULL, 'v' },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
-	};
 	const struct loop *link = loop_by_link(argv[0]);
 	int letter;
 

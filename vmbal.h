@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #define UUID_LEN       16
@@ -731,8 +732,11 @@ int runtime_dir(char *path, size_t len, char *error, size_t error_len);
 /* The path of the file for this connection.  -1 and ENAMETOOLONG: the URI is too long. */
 int runtime_path(const char *dir, const char *uri, const char *suffix, char *path, size_t len);
 
-/* Creates a file that was not there, and is the directory's owner's; returns it open. */
-int runtime_create(const char *path);
+/*
+ * Replaces a file as a whole by what print(f, arg) writes; it is the directory's owner's.  -1
+ * and errno: the old one stays.
+ */
+int runtime_replace(const char *path, void (*print)(FILE *, const void *), const void *arg);
 
 /*
  * Reads a file of ours, of root or of the directory's owner; the caller frees *text.  NULL, or
@@ -760,6 +764,8 @@ struct mark {
 	struct cpuset found;    /* before the first pin; every bit: it floated */
 	struct cpuset asked[2]; /* last asked for, and before that: a crash may leave either */
 };
+
+void uuid_print(FILE *f, const unsigned char *uuid); /* 8-4-4-4-12 digits */
 
 struct marks {
 	struct mark *mark; /* by UUID, then vCPU */

@@ -28,35 +28,24 @@ static bool unwritten; /* said so in the log */
 
 /* ---- the file ---- */
 
-static int write_parts(const char *path)
+static void parts_print(FILE *f, const void *arg)
 {
-	int fd = runtime_create(path), bad;
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+	const char *const *part = arg;
 
-	if (!f) {
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
 	for (int i = 0; i < PARTS; i++)
-		if (text[i])
-			fputs(text[i], f);
-	bad = ferror(f);
-	return fclose(f) || bad ? -1 : 0;
+		if (part[i])
+			fputs(part[i], f);
 }
 
 /* Takes over a part's new text. */
 static void publish(const char *path, enum part part, char *news)
 {
-	char temp[RUNTIME_PATH_LEN];
 	int result;
 
-	snprintf(temp, sizeof(temp), "%s.new", path);
 	pthread_mutex_lock(&lock);
 	free(text[part]);
 	text[part] = news;
-	unlink(temp); /* of a crash */
-	result = write_parts(temp) < 0 || rename(temp, path) ? -1 : 0;
+	result = runtime_replace(path, parts_print, text);
 	log_change(&unwritten, result < 0, path, strerror(errno));
 	pthread_mutex_unlock(&lock);
 }
@@ -95,8 +84,7 @@ static void labels(FILE *f, const char *name, const char *guest, const unsigned 
 			fputc(*guest, f);
 	}
 	fputs("\",uuid=\"", f);
-	for (int i = 0; i < UUID_LEN; i++)
-		fprintf(f, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
+	uuid_print(f, uuid);
 	fputc('"', f);
 }
 

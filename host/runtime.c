@@ -84,7 +84,8 @@ static int dir_stat(const char *path, struct stat *st)
 	return stat(dir, st);
 }
 
-int runtime_create(const char *path)
+/* A new file: -1 where there is one. */
+static int create(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	struct stat dir;
@@ -94,6 +95,30 @@ int runtime_create(const char *path)
 		/* then its owner cannot use it, and says so */
 	}
 	return fd;
+}
+
+static int write_new(const char *path, void (*print)(FILE *, const void *), const void *arg)
+{
+	int fd = create(path), bad;
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+
+	if (!f) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	print(f, arg);
+	bad = ferror(f);
+	return fclose(f) || bad ? -1 : 0;
+}
+
+int runtime_replace(const char *path, void (*print)(FILE *, const void *), const void *arg)
+{
+	char temp[RUNTIME_PATH_LEN + 8];
+
+	snprintf(temp, sizeof(temp), "%s.new", path);
+	unlink(temp); /* of a crash */
+	return write_new(temp, print, arg) < 0 || rename(temp, path) ? -1 : 0;
 }
 
 /* Why what was opened is not to be trusted; NULL: it may be. */
@@ -158,7 +183,7 @@ int runtime_lock(const char *path, unsigned byte, pid_t *holder)
 	struct flock lock = { .l_type = F_WRLCK, .l_start = byte, .l_len = 1 }, other = lock;
 
 	if (fd < 0)
-		fd = runtime_create(path);
+		fd = create(path);
 	if (fd < 0 && errno == EEXIST)
 		fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)

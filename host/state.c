@@ -54,7 +54,7 @@ static int uuid_parse(const char *s, unsigned char *uuid)
 	return 0;
 }
 
-static void uuid_print(FILE *f, const unsigned char *uuid)
+void uuid_print(FILE *f, const unsigned char *uuid)
 {
 	for (int i = 0; i < UUID_LEN; i++)
 		fprintf(f, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
@@ -261,38 +261,26 @@ void state_close(struct state *s)
 	memset(s, 0, sizeof(*s));
 }
 
-static int write_new(const struct state *s, const char *path)
+static void state_print(FILE *f, const void *arg)
 {
-	int fd = runtime_create(path);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-	int bad;
+	const struct state *s = arg;
 
-	if (!f) {
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
 	fprintf(f, HEAD "\nuri %s\nboot %s\n", s->uri, s->boot);
 	for (size_t i = 0; i < s->marks.n; i++)
 		mark_print(f, &s->marks.mark[i]);
-	bad = ferror(f);
-	return fclose(f) || bad ? -1 : 0;
 }
 
 void state_save(struct state *s)
 {
-	char temp[RUNTIME_PATH_LEN + 8];
 	int result;
 
 	if (!s->changed || !s->path[0] || s->readonly)
 		return;
 	s->changed = false;
-	snprintf(temp, sizeof(temp), "%s.new", s->path);
-	unlink(temp); /* of a crash */
 	if (s->marks.n == 0)
 		result = unlink(s->path) && errno != ENOENT ? -1 : 0;
 	else
-		result = write_new(s, temp) < 0 || rename(temp, s->path) ? -1 : 0;
+		result = runtime_replace(s->path, state_print, s);
 	log_change(&s->unsaved, result < 0, s->path, strerror(errno));
 }
 

@@ -55,7 +55,7 @@ holds "once: pinned" "$(show_log)" grep -q 'cpu: pin ' "$work/log"
 # A tick that changes nothing makes the same few calls however many guests there are.
 calls() { # GUESTS: entries of libvirt's API in the four quietest seconds of both loops, by its log
 	LIBVIRT_LOG_FILTERS="1:libvirt" LIBVIRT_LOG_OUTPUTS="1:file:$work/api" \
-		timeout -s TERM 22 "$program" -g "$1" cpu 1 mem 1 2>/dev/null
+		timeout -s TERM 16 "$program" -g "$1" -n cpu 1 mem 1 2>/dev/null
 	awk '/debug : vir(Connect|Domain|Node)[A-Z]/ && !/vir(DomainFree|DomainRef|DomainGetUUID|DomainGetName|DomainGetID|DomainStatsRecordListFree|ConnectIsAlive|ConnectClose)/ {
 		split($2, t, /[:.]/); last = t[1] * 3600 + t[2] * 60 + t[3]; if (!first) first = last; n[last]++ }
 		END { for (i = first + 3; i < last - 4; i++) {

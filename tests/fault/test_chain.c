@@ -280,32 +280,6 @@ static void a_busy_minute_delays_nobody(void **state)
 	end();
 }
 
-/* Lines of stderr since capture() that contain text; stderr is what it was again. */
-static FILE *captured;
-static int stderr_was;
-
-static void capture(void)
-{
-	captured = tmpfile();
-	assert_non_null(captured);
-	stderr_was = dup(STDERR_FILENO);
-	dup2(fileno(captured), STDERR_FILENO);
-}
-
-static unsigned lines_with(const char *text)
-{
-	char line[512];
-	unsigned n = 0;
-
-	dup2(stderr_was, STDERR_FILENO);
-	close(stderr_was);
-	rewind(captured);
-	while (fgets(line, sizeof(line), captured))
-		n += strstr(line, text) != NULL;
-	fclose(captured);
-	return n;
-}
-
 /* Three hogs that cannot move, and a fourth that somebody puts beside the first, ever again. */
 static void somebody_elses_guest_is_left_alone(void **state)
 {
@@ -319,13 +293,14 @@ static void somebody_elses_guest_is_left_alone(void **state)
 		fake_fence(i, 1U << i);
 		fake_mask(i, 0, 1U << i);
 	}
-	capture();
+	fake_listen();
 	for (unsigned k = 0; k < 60; k++) {
 		if (fake_mask_of(3, 0) != 1)
 			fake_mask(3, 0, 1);
 		interval();
 	}
-	assert_int_equal(lines_with("guest-3/0 is left alone on 0: somebody else moves it"), 1);
+	assert_int_equal(fake_heard("guest-3/0 is left alone on 0: somebody else moves it"), 1);
+	fake_deafen();
 	pins = fake_pins();
 	assert_in_range(pins, 2, 4);
 	intervals(20);

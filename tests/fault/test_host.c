@@ -275,35 +275,46 @@ static void metadata(void **state)
 	assert_true(p.cpu_off && !p.mem_off);
 }
 
-/* A guest that says so is left alone, and is taken up again when it no longer does. */
-static void metadata_is_followed(void **state)
+/* Two busy guests on one pCPU that say they are to be left alone. */
+static void two_left_alone(struct virt **virt, struct cpu_loop **loop)
 {
+	static const struct options opt = { .uri = "fake:///",
+					    .guests = "*",
+					    .cpu_interval_s = 2 };
 	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.9 };
-	struct options opt = { .uri = "fake:///", .guests = "*", .cpu_interval_s = 2 };
-	struct virt *virt;
-	struct cpu_loop *loop;
 
-	(void)state;
 	log_init(LOG_PRIO_ERR);
 	fake_host(4, 8 * GIB_KIB, 1);
 	for (unsigned i = 0; i < 2; i++)
 		fake_guest(1, &load, NULL);
-	virt = virt_new(&opt);
-	loop = cpu_loop_new(virt, &opt);
+	*virt = virt_new(&opt);
+	*loop = cpu_loop_new(*virt, &opt);
 	for (unsigned i = 0; i < 2; i++) {
 		fake_mask(i, 0, 1);
 		fake_metadata(i, "<policy cpu='off'/>");
 	}
-	for (unsigned k = 0; k < 20; k++) {
+}
+
+static void ticks(struct cpu_loop *loop, unsigned n)
+{
+	while (n-- > 0) {
 		fake_advance(2 * NS_PER_S);
 		cpu_loop_tick(loop);
 	}
+}
+
+/* A guest that says so is left alone, and is taken up again when it no longer does. */
+static void metadata_is_followed(void **state)
+{
+	struct virt *virt;
+	struct cpu_loop *loop;
+
+	(void)state;
+	two_left_alone(&virt, &loop);
+	ticks(loop, 20);
 	assert_int_equal(fake_pins(), 0);
 	fake_metadata(1, NULL);
-	for (unsigned k = 0; k < 20; k++) {
-		fake_advance(2 * NS_PER_S);
-		cpu_loop_tick(loop);
-	}
+	ticks(loop, 20);
 	assert_int_equal(fake_pins(), 1);
 	assert_int_equal(fake_mask_of(0, 0), 1);
 	cpu_loop_free(loop);
@@ -314,34 +325,19 @@ static void metadata_is_followed(void **state)
 /* What SIGHUP does: metadata whose event was lost are read anew. */
 static void metadata_is_read_anew(void **state)
 {
-	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.9 };
-	struct options opt = { .uri = "fake:///", .guests = "*", .cpu_interval_s = 2 };
 	struct virt *virt;
 	struct cpu_loop *loop;
 
 	(void)state;
-	log_init(LOG_PRIO_ERR);
-	fake_host(4, 8 * GIB_KIB, 1);
-	for (unsigned i = 0; i < 2; i++)
-		fake_guest(1, &load, NULL);
-	virt = virt_new(&opt);
-	loop = cpu_loop_new(virt, &opt);
-	for (unsigned i = 0; i < 2; i++) {
-		fake_mask(i, 0, 1);
-		fake_metadata(i, "<policy cpu='off'/>");
-	}
+	two_left_alone(&virt, &loop);
 	cpu_loop_tick(loop);
 	fake_deaf(true);
 	for (unsigned i = 0; i < 2; i++)
 		fake_metadata(i, NULL);
-	for (unsigned k = 0; k < 40; k++) {
-		if (k == 20) {
-			assert_int_equal(fake_pins(), 0);
-			virt_refresh(virt);
-		}
-		fake_advance(2 * NS_PER_S);
-		cpu_loop_tick(loop);
-	}
+	ticks(loop, 20);
+	assert_int_equal(fake_pins(), 0);
+	virt_refresh(virt);
+	ticks(loop, 20);
 	assert_int_equal(fake_pins(), 1);
 	cpu_loop_free(loop);
 	assert_int_equal(virt_free(virt), 0);
