@@ -430,17 +430,26 @@ static int pins(const struct place_item *it, int b)
 	return (b != it->home) - (it->at != it->home);
 }
 
-/* Squares of the cores of p and q. */
+/* Squares of p's core; *both is set where that is q's as well. */
+static double core_squares(const struct place *pl, size_t p, size_t q, bool *both)
+{
+	double sum = 0;
+	size_t k = p;
+
+	do {
+		sum += place_full(pl, k) * place_full(pl, k);
+		*both |= k == q;
+		k = pl->twin[k];
+	} while (k != p);
+	return sum;
+}
+
 static double squares(const struct place *pl, size_t p, size_t q)
 {
-	double sum = place_full(pl, p) * place_full(pl, p);
-	bool both = p == q;
+	bool both = false;
+	double sum = core_squares(pl, p, q, &both);
 
-	for (size_t k = pl->twin[p]; k != p; k = pl->twin[k]) {
-		sum += place_full(pl, k) * place_full(pl, k);
-		both |= k == q;
-	}
-	return both ? sum : sum + squares(pl, q, q);
+	return both ? sum : sum + core_squares(pl, q, q, &both);
 }
 
 /* What moving net from p to q is worth: off the fuller of the two, and off the squares. */
@@ -459,8 +468,7 @@ static void gain(const struct place *pl, size_t p, size_t q, double net, double 
 	pl->load[q] = was_q;
 }
 
-/* Equal merit is common (the other bin does not show in it), and must not be decided by order.
- */
+/* Equal merit is common (the other bin does not show in it): order must not decide it. */
 static bool beats(const struct step *a, const struct step *b)
 {
 	if (fabs(a->merit - b->merit) > TINY)

@@ -190,9 +190,9 @@ fi
 
 # ---- the alert rules ----
 
-for name in $(grep -oE 'vmbal_[a-z_]+' contrib/vmbal.alerts.yml | sort -u); do
+while read -r name; do
 	holds "alerts: $name is a figure of --metrics" "" grep -q "\"${name#vmbal_}\"" host/metrics.c
-done
+done < <(grep -oE 'vmbal_[a-z_]+' contrib/vmbal.alerts.yml | sort -u)
 if command -v promtool >/dev/null; then
 	out=$(promtool check rules contrib/vmbal.alerts.yml 2>&1)
 	ok $? "alerts: promtool accepts them" "$out"

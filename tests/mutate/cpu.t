@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
 # Each rule and gate of the CPU policy, left out: some unit test or scenario must fail.
-# shellcheck disable=SC2034 # what lib.sh uses
 # shellcheck source=tests/mutate/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-area=policy
-tests=(unit/test_demand unit/test_cpu unit/test_place unit/test_node sim/t_cpu "sim/t_cpu_tiers -n 100")
-begin
+begin policy unit/test_demand unit/test_cpu unit/test_place unit/test_node sim/t_cpu \
+	"sim/t_cpu_tiers -n 100"
 
 # What a vCPU wants.
 mutate "waiting in a full bin is demand" demand.c 's|most = fmin\(v->run / \(1 - wait\)|most = fmin(v->run|'

@@ -1,12 +1,9 @@
 #!/usr/bin/env bash
 # Each thing that host/ takes care of, left out: some test over the simulated libvirt must fail.
-# shellcheck disable=SC2034 # what lib.sh uses
 # shellcheck source=tests/mutate/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-area=host
-tests=(fault/test_virt fault/test_loops fault/test_host fault/test_starved fault/test_chain)
-begin
+begin host fault/test_virt fault/test_loops fault/test_host fault/test_starved fault/test_chain
 
 # What happens between two samples.
 mutate "a restart is noticed by the domain's id" virt.c 's/restarted = d->id != .*/restarted = false;/'

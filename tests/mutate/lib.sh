@@ -1,8 +1,6 @@
 # shellcheck shell=bash
-# Rules left out, one at a time, of a copy of the sources: some test must fail.  A script sets
-#	area	the folder of the files it changes
-#	tests	below build/tests, with arguments, the quick ones first
-# and says `begin`; with [-v] [PATTERN] it says what failed, and does just those that match.
+# Rules left out, one at a time, of a copy of the sources: some test must fail.
+# SCRIPT [-v] [PATTERN]: does just those that match, and says what failed.
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
@@ -12,8 +10,12 @@ only=${1-.}
 copy=$(mktemp -d) || exit 1
 trap 'rm -rf "$copy"' EXIT
 
+# begin FOLDER TEST...: of the files to change; tests below build/tests, the quick ones first.
 begin() {
 	local failed
+	area=$1
+	shift
+	tests=("$@")
 	cp -r Makefile vmbal.[ch] policy host tests "$copy"
 	failed=$(verdict) || exit 1
 	ok "$([ -z "$failed" ]; echo $?)" "with every rule in place all tests pass" "$failed"

@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
 # Each safety rule of the memory policy, left out: some unit test or scenario must fail.
-# shellcheck disable=SC2034 # what lib.sh uses
 # shellcheck source=tests/mutate/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-area=policy
-tests=(unit/test_mem unit/test_need unit/test_share sim/t_mem sim/t_mem_odd sim/t_mem_random sim/t_mem_churn)
-begin
+begin policy unit/test_mem unit/test_need unit/test_share sim/t_mem sim/t_mem_odd \
+	sim/t_mem_random sim/t_mem_churn
 
 # What a guest needs.
 mutate "stale stats are not believed" need.c 's/now_ns - h->change_ns < FRESH_NS/true/'
