@@ -28,7 +28,7 @@
 #define LACK_KIB      (16 * MIB) /* so much under need or share calls for growth ... */
 #define LACK_PART     0.04       /* ... so that equal guests end within 5 % */
 #define IDLE_KIB      (96 * MIB) /* clear idleness: so far beyond comfort ... */
-#define IDLE_PART     0.10       /* ... or so much of what it holds */
+#define IDLE_PART     0.15       /* ... or so much of what it holds */
 #define RISING        (4 * MIB)  /* KiB/s: a guest that grows faster is refilled earlier */
 #define KEEP_NS       (30 * SECOND_NS) /* a growth is kept so long, if nobody lacks */
 #define UNMET_KIB     (4 * MIB)        /* a balloon this close to its target has met it */
