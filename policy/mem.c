@@ -88,8 +88,9 @@ static bool sampled(const struct guest *g)
 static void command(struct guest *g, double kib, enum mem_reason reason)
 {
 	double most = fmax(guest_limit(g), held(g)); /* the owner's limit squeezes nobody */
+	double least = fmin((double)g->min_kib, held(g)); /* what is below must be paid for */
 
-	g->command_kib = (uint64_t)fmin(fmax(kib, (double)g->min_kib), most);
+	g->command_kib = (uint64_t)fmin(fmax(kib, least), most);
 	g->reason = reason;
 }
 
@@ -177,6 +178,7 @@ static void boot(struct guest *g)
 	if (g->reason != MEM_BOOTING || g->mem.command_ns >= g->need.boot_ns)
 		return;
 	room = g->startup_kib ? (double)g->startup_kib : fmax(room, (double)g->mem.before_kib);
+	room = fmax(room, (double)g->min_kib);
 	if (room > (double)g->target_kib + band(g))
 		command(g, room, MEM_BOOT);
 }

@@ -72,16 +72,13 @@ static void judge(const struct run *r)
 
 	for (size_t i = 0; i < r->n; i++) {
 		const struct guest *g = &r->g[i];
-		uint64_t held = ledger_held(g);
-
-		if (held < g->min_kib) /* its minimum is a guest's at any time */
-			held = g->min_kib;
+		uint64_t held = ledger_held(g), least = g->min_kib < held ? g->min_kib : held;
 
 		MUST(isfinite(g->velocity) && g->velocity >= 0);
 		MUST(g->floor_kib <= g->max_kib && g->demand_kib <= g->max_kib);
 		if (!g->command_kib)
 			continue;
-		MUST(g->command_kib >= g->min_kib && g->command_kib <= g->max_kib);
+		MUST(g->command_kib >= least && g->command_kib <= g->max_kib);
 		MUST(g->state == GUEST_RUNNING);
 		if (g->command_kib < g->actual_kib)
 			MUST(g->command_kib >= g->floor_kib);

@@ -88,6 +88,7 @@ mutate "rescues come between decisions" mem.c \
 mutate "a rescue may use the reserve" mem.c 's/t->funds_kib \+ deep, MEM_RESCUE/t->funds_kib, MEM_RESCUE/'
 mutate "growth is paid from what is spare" mem.c \
 	's/double pool = fmax\(0, funds_kib\)/double pool = 1e9/'
+mutate "a minimum is paid for, too" mem.c 's/double least = fmin\(\(double\)g->min_kib, held\(g\)\)/double least = (double)g->min_kib/'
 mutate "each grant is paid once" mem.c 's/t->funds_kib -= to - held\(g\)/;/'
 mutate "dribbles are not sent" mem.c 's/return fmax\(BAND_KIB, .*/return 0;/'
 mutate "noise starts no growth" mem.c 's/return fmax\(LACK_KIB, .*/return 0;/'

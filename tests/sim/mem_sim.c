@@ -109,7 +109,8 @@ static void check_command(struct mem_sim *s, struct guest *g, size_t i)
 	double most = STEP_KIB * s->conf.interval_s / 5;
 	bool boot = g->reason == MEM_BOOT;
 
-	if (g->command_kib < g->min_kib || g->command_kib > g->max_kib)
+	if (g->command_kib < fmin((double)g->min_kib, (double)ledger_held(g)) ||
+	    g->command_kib > g->max_kib)
 		broken(s, g, "target %.0f MiB out of range", (double)g->command_kib / MIB);
 	if (g->state != GUEST_RUNNING || g->locked || g->hugepages ||
 	    (g->mem.keeps && g->command_kib < g->target_kib))

@@ -97,6 +97,23 @@ static void beyond(void)
 	mem_sim_free(s);
 }
 
+/* Two guests whose owners ask for more than there is: the minimum is granted as far as it goes. */
+static void minimum(void)
+{
+	struct mem_sim *s = mem_sim_new(2048, NULL, 5, 17);
+	struct plant_mem_guest conf = constant(100);
+
+	conf.start_kib = 512 * MIB;
+	mem_sim_add(s, &conf)->min_kib = 1500 * MIB;
+	mem_sim_add(s, &conf)->min_kib = 1500 * MIB;
+	mem_sim_run(s, 60);
+	even(s, 0, 2, "minimum beyond the host", 1.05);
+	ok(actual(s, 0) > 600, "minimum beyond the host: it gains (%.0f MiB)", actual(s, 0));
+	quiet(s, "minimum beyond the host", 100);
+	safe(s, "minimum beyond the host");
+	mem_sim_free(s);
+}
+
 static void still(double noise, uint64_t total_mib, uint64_t seed, const char *name)
 {
 	struct mem_sim *s = mem_sim_new(total_mib, NULL, 5, seed);
@@ -616,6 +633,7 @@ int main(void)
 {
 	beyond();
 	needs_beyond();
+	minimum();
 	given_back();
 	transfer(8);
 	transfer(40);

@@ -326,6 +326,22 @@ static void growth_is_paid_from_spare(void **state)
 	}
 }
 
+static void a_minimum_is_paid_from_spare_too(void **state)
+{
+	struct rig r = rig(2, 500, 200);
+
+	(void)state;
+	r.host.available_kib = ledger_reserve(&r.host) + 100 * MIB;
+	r.g[0].min_kib = r.g[1].min_kib = 1500 * MIB;
+	ticks(&r, 5);
+	assert_int_equal(r.commands, 2);
+	assert_in_range(r.g[0].target_kib + r.g[1].target_kib, 1090 * MIB, 1100 * MIB);
+
+	r.host.available_kib = 12 * GIB;
+	ticks(&r, 10);
+	assert_true(r.g[0].target_kib >= 1500 * MIB);
+}
+
 static void more_host_memory_lowers_no_target(void **state)
 {
 	uint64_t before[GUESTS] = { 0 };
@@ -751,6 +767,7 @@ int main(void)
 		cmocka_unit_test(a_large_guest_gives_back_too),
 		cmocka_unit_test(settles_and_then_stays),
 		cmocka_unit_test(growth_is_paid_from_spare),
+		cmocka_unit_test(a_minimum_is_paid_from_spare_too),
 		cmocka_unit_test(more_host_memory_lowers_no_target),
 		cmocka_unit_test(equal_guests_get_equal_targets),
 		cmocka_unit_test(donors_give_when_others_lack),
