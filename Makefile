@@ -29,7 +29,7 @@ FUZZERS   = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 UNITS     = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/fault/test_*.c))
 SIM_MAINS := $(shell grep -lE '^int main' tests/sim/*.c 2>/dev/null)
 SIMS      = $(patsubst %.c,$(B)/%,$(SIM_MAINS))
-SIMLIB    = $(patsubst %.c,$(B)/%.o,$(filter-out $(SIM_MAINS),$(wildcard tests/sim/*.c)))
+SIMLIB    = $(patsubst %.c,$(B)/%.o,$(filter-out $(SIM_MAINS),$(wildcard tests/sim/*.c))) $(B)/host/cpuset.o $(B)/host/number.o
 
 all: vmbal $(NAMES)
 
@@ -163,7 +163,8 @@ $(B)/tests/cli/listen: $(B)/tests/cli/listen.o
 # A fuzz target and what it needs neither libvirt nor /proc for; the main is replay.c's, or
 # libFuzzer's own.
 REPLAY    = $(B)/tests/fuzz/replay.o
-PARSERS   = $(patsubst %,$(B)/host/%.o,array cpuset log metadata number proc runtime state topology xml)
+PARSERS   = $(patsubst %,$(B)/host/%.o,array cpuset log metadata number proc runtime state topology xml) \
+	    $(B)/tests/sim/scenario.o
 $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(REPLAY) $(PARSERS) $(POLICY)
 	$(LINK) -o $@ $^ -lxml2 -lm
 

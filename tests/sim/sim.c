@@ -77,8 +77,11 @@ size_t sim_guest(struct sim *s, struct plant_load load, int cpu)
 	v->guest = "guest";
 	v->allowed = &s->set[0];
 	v->bin = cpu;
-	if (cpu >= 0)
+	vm->first = cpu;
+	if (cpu >= 0) {
+		cpuset_add(&vm->been, (unsigned)cpu);
 		plant_pin(s->plant, vm->task, (unsigned)cpu);
+	}
 	s->host.churned = true;
 	return i;
 }
@@ -275,6 +278,8 @@ static void act(struct sim *s)
 		v->bin = v->target;
 		v->pinned = true;
 		s->vm[i].pins++;
+		s->returns += cpuset_has(&s->vm[i].been, (unsigned)v->target);
+		cpuset_add(&s->vm[i].been, (unsigned)v->target);
 	}
 	s->pins += s->pins_now;
 }

@@ -17,6 +17,8 @@ struct sim_vcpu {
 	bool open;
 	double nominal; /* what the plant was told it wants */
 	unsigned pins;
+	int first; /* pCPU where it began, or BIN_FLOATS */
+	struct cpuset been;
 };
 
 struct sim {
@@ -35,6 +37,7 @@ struct sim {
 	bool no_delay; /* libvirt without vcpu.N.delay */
 	bool verbose;
 	unsigned ticks, pins, pins_now; /* intervals, pins in all, pins in the last interval */
+	unsigned returns;               /* pins to where the vCPU had been before */
 	unsigned guests;
 };
 
@@ -43,7 +46,8 @@ void sim_free(struct sim *s);
 
 /* A guest of one vCPU at its pCPU, or floating (cpu < 0).  Returns its index until the next. */
 size_t sim_guest(struct sim *s, struct plant_load load, int cpu);
-size_t sim_vcpu(struct sim *s, struct plant_load load, int cpu); /* one more of the last guest */
+size_t sim_vcpu(struct sim *s, struct plant_load load,
+		int cpu); /* one more of the last guest */
 void sim_end(struct sim *s, size_t i);
 void sim_set_load(struct sim *s, size_t i, struct plant_load load);
 void sim_fence(struct sim *s, size_t i, uint64_t bits);

@@ -1,444 +1,387 @@
 /*
- * t_cpu.c - the CPU policy's scenarios on the simulated host; TAP.
+ * t_cpu.c - plays scenarios of the CPU policy on the simulated host; TAP.
  *
- * Each line of the table is a host, what happens to it, and what vmbal may spend.  sim_tick
- * asserts the invariants after every interval of each.
+ *	t_cpu [-v] [FILE...]		by default those in tests/sim/scenarios
+ *
+ * sim_tick asserts the invariants after every interval of each.
  */
 #include "mem_sim.h"
+#include "scenario.h"
 #include "sim.h"
 
+#include <glob.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#define WOBBLE 0.05
-#define CALM   300 /* intervals: long enough for a back-off to end twice */
+#define TEXT_MAX  16384 /* bytes of a file */
+#define WOBBLE    0.05
+#define BURST_MS  20
+#define PCPUS     64
+#define TOLERANCE 1e-9
 
-static const struct plant_load hog = { PLANT_CLOSED, 1, 0, WOBBLE };
+/* A scenario being played. */
+struct run {
+	struct scenario sc;
+	struct sim *s;
+	const char *name;
+	unsigned seed, passes;
+	int tug[SCENARIO_GROUPS + 1]; /* pCPU that somebody else keeps it on, or -1 */
+	unsigned process[PCPUS];
+	struct {
+		double base, busy[PCPUS], seen; /* before its first interval; what failed */
+		bool failed;
+	} expect[SCENARIO_EXPECTS];
+};
 
-static struct plant_load duty(double demand)
+/* ---- guests and events --------------------------------------------------------------- */
+
+static struct plant_load load_of(const struct scenario_load *l, unsigned i, unsigned n,
+				 unsigned interval)
 {
-	return (struct plant_load){ PLANT_CLOSED, demand, 20, WOBBLE };
+	double part = l->kind == '.' && n > 1 ? (double)i / (n - 1) : 0;
+
+	if (l->kind == ',')
+		part = interval % 2;
+	return (struct plant_load){ PLANT_CLOSED,
+				    l->demand[0] + part * (l->demand[1] - l->demand[0]),
+				    BURST_MS, WOBBLE };
 }
 
-static void add(struct sim *s, size_t n, struct plant_load load, int cpu)
+static bool is_of(const struct run *r, size_t i, size_t group)
 {
-	for (size_t i = 0; i < n; i++)
-		sim_guest(s, load, cpu);
+	return group == SCENARIO_GROUPS || r->s->host.vcpu[i].guest == r->sc.group[group].name;
 }
 
-static double fullest_over_bound(struct sim *s)
+/* Everybody's fence, less what is offline. */
+static void set_fences(struct run *r)
 {
-	double bound, fullest = sim_fullest(s, &bound);
+	struct sim *s = r->s;
+	uint64_t online = 0;
 
-	return fullest / bound;
-}
+	for (size_t b = 0; b < s->host.nbins; b++)
+		online |= (uint64_t)(s->host.bin[b].capacity > 0) << b;
+	for (size_t k = 0; k < r->sc.groups; k++) {
+		uint64_t fence = r->sc.group[k].fence.bits[0];
 
-/* Runs until the first pins, at most so many intervals; the pins of that interval. */
-static unsigned first_pins(struct sim *s, unsigned ticks)
-{
-	for (unsigned k = 0; k < ticks; k++) {
-		sim_tick(s);
-		if (s->pins_now > 0)
-			return s->pins_now;
+		for (size_t i = 0; i < s->host.n; i++)
+			if (is_of(r, i, k))
+				sim_fence(s, i, (fence ? fence : online) & online);
 	}
+}
+
+/* The k-th pCPU of a set, from the start again after its last. */
+static int kth(const struct cpuset *set, unsigned k)
+{
+	unsigned n = (unsigned)__builtin_popcountll(set->bits[0]);
+	uint64_t bits = set->bits[0];
+
+	if (n == 0)
+		return BIN_FLOATS;
+	for (k %= n; k > 0; k--)
+		bits &= bits - 1;
+	return __builtin_ctzll(bits);
+}
+
+static void start(struct run *r, const struct scenario_group *g)
+{
+	unsigned n = g->count * g->vcpus;
+
+	for (unsigned k = 0; k < n; k++) {
+		struct plant_load l = load_of(&g->load, k, n, 0);
+		size_t i = k % g->vcpus ? sim_vcpu(r->s, l, kth(&g->on, k))
+					: sim_guest(r->s, l, kth(&g->on, k));
+
+		r->s->host.vcpu[i].guest = g->name;
+	}
+	set_fences(r);
+}
+
+static void set_loads(struct run *r, size_t group, const struct scenario_load *l)
+{
+	for (size_t i = 0; i < r->s->host.n; i++)
+		if (is_of(r, i, group))
+			sim_set_load(r->s, i, load_of(l, 0, 1, r->s->ticks));
+}
+
+static void end(struct run *r, size_t group)
+{
+	for (size_t i = r->s->host.n; i-- > 0;)
+		if (is_of(r, i, group))
+			sim_end(r->s, i);
+}
+
+static void set_stuck(struct run *r, size_t group, bool stuck)
+{
+	for (size_t i = 0; i < r->s->host.n; i++)
+		if (is_of(r, i, group))
+			r->s->host.vcpu[i].stuck = stuck;
+}
+
+static void set_online(struct run *r, int cpu, bool online)
+{
+	plant_online(r->s->plant, (unsigned)cpu, online);
+	r->s->host.bin[cpu].capacity = online;
+	set_fences(r);
+}
+
+static void burn(struct run *r, int cpu)
+{
+	struct plant_load hog = { PLANT_CLOSED, 1, BURST_MS, WOBBLE };
+
+	r->process[cpu] = plant_task(r->s->plant, &hog);
+	plant_pin(r->s->plant, r->process[cpu], (unsigned)cpu);
+}
+
+static void happen(struct run *r, const struct scenario_event *e)
+{
+	int cpu = kth(&e->what.cpus, 0);
+	size_t g = e->what.group;
+
+	switch (e->verb) {
+	case SET_LOAD:
+		if (g < SCENARIO_GROUPS)
+			r->sc.group[g].load = e->what.load;
+		set_loads(r, g, &e->what.load);
+		break;
+	case SET_FENCE:
+		for (size_t k = 0; k < r->sc.groups; k++)
+			if (g == k || g == SCENARIO_GROUPS)
+				r->sc.group[k].fence = e->what.cpus;
+		set_fences(r);
+		break;
+	case END: end(r, g); break;
+	case BUSY:
+	case READY: set_stuck(r, g, e->verb == BUSY); break;
+	case TUG: r->tug[g] = cpu; break;
+	case BURN: burn(r, cpu); break;
+	case COOL: plant_end(r->s->plant, r->process[cpu]); break;
+	case OFFLINE:
+	case ONLINE: set_online(r, cpu, e->verb == ONLINE); break;
+	}
+}
+
+/* Somebody else puts them back. */
+static void tug(struct run *r, size_t group)
+{
+	for (size_t i = 0; i < r->s->host.n; i++)
+		if (r->tug[group] >= 0 && is_of(r, i, group) &&
+		    r->s->host.vcpu[i].bin != r->tug[group]) {
+			plant_pin(r->s->plant, r->s->vm[i].task, (unsigned)r->tug[group]);
+			r->s->host.vcpu[i].bin = r->tug[group];
+		}
+}
+
+/* What happens before interval n. */
+static void prepare(struct run *r, unsigned n)
+{
+	r->s->dry = n <= r->sc.dry;
+	for (size_t k = 0; k < r->sc.groups; k++)
+		if (r->sc.group[k].at == n)
+			start(r, &r->sc.group[k]);
+	for (size_t k = 0; k < r->sc.events; k++)
+		if (r->sc.event[k].at == n)
+			happen(r, &r->sc.event[k]);
+	for (size_t k = 0; k < r->sc.groups; k++) {
+		tug(r, k);
+		if (r->sc.group[k].load.kind == ',')
+			set_loads(r, k, &r->sc.group[k].load);
+	}
+}
+
+/* ---- figures ------------------------------------------------------------------------ */
+
+static int node_of(const struct sim *s, int bin)
+{
+	return bin < 0 ? bin : s->host.bin[bin].node;
+}
+
+/* Most vCPUs of a group on one pCPU, in one core or in one node. */
+static double most(const struct run *r, const struct scenario_expect *e)
+{
+	unsigned in[PCPUS] = { 0 }, n = 0;
+
+	for (size_t i = 0; i < r->s->host.n; i++) {
+		int b = r->s->host.vcpu[i].bin, at = b;
+
+		if (b < 0 || !is_of(r, i, e->what.group))
+			continue;
+		if (e->figure == MOST_IN_CORE)
+			at = r->s->host.bin[b].core;
+		else if (e->figure == MOST_IN_NODE)
+			at = node_of(r->s, b);
+		in[at < 0 ? b : at]++;
+		n = in[at < 0 ? b : at] > n ? in[at < 0 ? b : at] : n;
+	}
+	return n;
+}
+
+/* What vCPU i adds to a figure that counts vCPUs. */
+static double counts(const struct run *r, const struct scenario_expect *e, size_t i,
+		     size_t first)
+{
+	const struct vcpu *v = &r->s->host.vcpu[i];
+	const struct sim_vcpu *vm = &r->s->vm[i];
+	bool there = v->bin >= 0 && cpuset_has(&e->what.cpus, (unsigned)v->bin);
+	int node = node_of(r->s, v->bin);
+
+	switch (e->figure) {
+	case PINS_OF: return is_of(r, i, e->what.group) ? vm->pins : 0;
+	case TWICE: return vm->pins > 1;
+	case VCPUS: return there && is_of(r, i, e->what.group);
+	case LOAD: return there ? vm->nominal : 0;
+	case SPLIT: return node != node_of(r->s, r->s->host.vcpu[first].bin);
+	case CROSSED: return node != node_of(r->s, vm->first);
+	default: return 0;
+	}
+}
+
+/* Points, of the time the pCPUs were busy since the expectation began. */
+static double spread(const struct run *r, size_t k)
+{
+	unsigned n = r->sc.expect[k].last - r->sc.expect[k].first + 1;
+	double busy[PCPUS], mean = 0, sq = 0, m = r->sc.pcpus;
+
+	for (unsigned b = 0; b < r->sc.pcpus; b++) {
+		busy[b] = (double)plant_busy_ns(r->s->plant, b) - r->expect[k].busy[b];
+		busy[b] /= (double)r->s->interval_ns * n;
+		mean += busy[b] / m;
+	}
+	for (unsigned b = 0; b < r->sc.pcpus; b++)
+		sq += pow(busy[b] - mean, 2) / m;
+	return 100 * sqrt(sq);
+}
+
+static double fullest(const struct run *r)
+{
+	double bound, top = sim_fullest(r->s, &bound);
+
+	return top / bound;
+}
+
+static double figure(const struct run *r, size_t k)
+{
+	const struct scenario_expect *e = &r->sc.expect[k];
+	const struct sim *s = r->s;
+	double sum = 0;
+
+	switch (e->figure) {
+	case PINS: return s->pins;
+	case PINS_EACH: return s->pins_now;
+	case PASSES: return r->passes;
+	case RETURNS: return s->returns;
+	case SPREAD: return spread(r, k);
+	case FULLEST: return fullest(r);
+	case MOST:
+	case MOST_IN_CORE:
+	case MOST_IN_NODE: return most(r, e);
+	default: break;
+	}
+	for (size_t i = 0, first = 0; i < s->host.n; i++) {
+		if (memcmp(s->host.vcpu[i].uuid, s->host.vcpu[first].uuid, UUID_LEN) != 0)
+			first = i;
+		sum += counts(r, e, i, first);
+	}
+	return sum;
+}
+
+/* ---- expectations -------------------------------------------------------------------- */
+
+static void remember(struct run *r, size_t k)
+{
+	enum scenario_figure f = r->sc.expect[k].figure;
+
+	r->expect[k].base = f < SPREAD ? figure(r, k) : 0;
+	for (unsigned b = 0; b < r->sc.pcpus; b++)
+		r->expect[k].busy[b] = (double)plant_busy_ns(r->s->plant, b);
+}
+
+static void judge(struct run *r, size_t k, unsigned interval)
+{
+	const struct scenario_expect *e = &r->sc.expect[k];
+	double x;
+
+	if ((e->figure <= SPREAD && interval < e->last) || r->expect[k].failed)
+		return;
+	x = figure(r, k) - r->expect[k].base;
+	r->expect[k].seen = x;
+	r->expect[k].failed = (e->op != '>' && x > e->value + TOLERANCE) ||
+			      (e->op != '<' && x < e->value - TOLERANCE);
+}
+
+static void report(const struct run *r)
+{
+	for (size_t k = 0; k < r->sc.expects; k++)
+		ok(!r->expect[k].failed, "%s, seed %u, line %u: %.3g", r->name, r->seed,
+		   r->sc.expect[k].line, r->expect[k].seen);
+	printf("# %s, seed %u: fullest/LB %.3f, spread %.1f points, %u pins, %u back to an earlier "
+	       "pCPU\n",
+	       r->name, r->seed, fullest(r), sim_spread(r->s), r->s->pins, r->s->returns);
+}
+
+static void play(const struct scenario *sc, const char *name, unsigned seed, bool verbose)
+{
+	static struct run r;
+
+	r = (struct run){ .sc = *sc, .name = name, .seed = seed };
+	memset(r.tug, -1, sizeof(r.tug));
+	r.s = sim_new(sc->pcpus, seed);
+	r.s->verbose = verbose;
+	r.s->no_delay = sc->no_delay;
+	if (sc->threads)
+		sim_threads(r.s);
+	if (sc->nodes)
+		sim_nodes(r.s, sc->nodes);
+	if (sc->sticky >= 0)
+		plant_set_sticky(r.s->plant, sc->sticky);
+	for (unsigned n = 1; n <= sc->last; n++) {
+		prepare(&r, n);
+		for (size_t k = 0; k < sc->expects; k++)
+			if (sc->expect[k].first == n)
+				remember(&r, k);
+		sim_tick(r.s);
+		r.passes += r.s->pins_now > 0;
+		for (size_t k = 0; k < sc->expects; k++)
+			if (n >= sc->expect[k].first && n <= sc->expect[k].last)
+				judge(&r, k, n);
+	}
+	report(&r);
+	sim_free(r.s);
+}
+
+static int play_file(const char *path, bool verbose)
+{
+	static struct scenario sc;
+	static char text[TEXT_MAX];
+	char error[256] = "cannot be read";
+	FILE *f = fopen(path, "r");
+
+	if (f)
+		text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	if (!f || scenario_parse(text, &sc, error, sizeof(error)) < 0) {
+		fprintf(stderr, "%s: %s\n", path, error);
+		return 2;
+	}
+	fclose(f);
+	for (unsigned seed = 1; seed <= sc.seeds; seed++)
+		play(&sc, strrchr(path, '/') ? strrchr(path, '/') + 1 : path, seed, verbose);
 	return 0;
 }
 
-static unsigned most_on_one(const struct sim *s, double demand)
+int main(int argc, char **argv)
 {
-	unsigned on[64] = { 0 }, most = 0;
+	bool verbose = argc > 1 && strcmp(argv[1], "-v") == 0;
+	char **path = argv + 1 + verbose;
+	glob_t all = { 0 };
+	int wrong = 0;
 
-	for (size_t i = 0; i < s->host.n; i++)
-		if (s->host.vcpu[i].bin >= 0 && s->vm[i].nominal >= demand)
-			on[s->host.vcpu[i].bin]++;
-	for (size_t b = 0; b < s->host.nbins; b++)
-		most = on[b] > most ? on[b] : most;
-	return most;
-}
-
-/* Measured spread over the next 25 seconds, and no pin from then on. */
-static void settled(struct sim *s, const char *name)
-{
-	double busy[64] = { 0 }, mean = 0, spread = 0, m = (double)s->host.nbins;
-	unsigned pins = 0;
-
-	for (int k = 0; k < 13; k++) {
-		sim_tick(s);
-		pins += s->pins_now;
-		for (size_t b = 0; b < s->host.nbins; b++)
-			busy[b] += s->host.bin[b].busy / 13;
-	}
-	for (size_t b = 0; b < s->host.nbins; b++)
-		mean += busy[b] / m;
-	for (size_t b = 0; b < s->host.nbins; b++)
-		spread += pow(busy[b] - mean, 2) / m;
-	ok(sqrt(spread) <= 0.05, "%s: spread %.1f points over 25 s", name, 100 * sqrt(spread));
-	pins += sim_run(s, CALM);
-	ok(pins == 0, "%s: then silence (%u pins)", name, pins);
-}
-
-/* ---- the course's five cases -------------------------------------------------------- */
-
-static void all_on_one(void)
-{
-	struct sim *s = sim_new(4, 1);
-	unsigned first;
-
-	add(s, 8, hog, 0);
-	first = first_pins(s, 10);
-	ok(first == 6 && s->ticks <= 3, "8 hogs on one of 4: 6 pins at once (%u, interval %u)",
-	   first, s->ticks);
-	settled(s, "8 hogs on one of 4");
-	sim_free(s);
-}
-
-static void two_halves(void)
-{
-	struct sim *s = sim_new(4, 2);
-	unsigned first;
-
-	add(s, 4, hog, 0);
-	add(s, 4, hog, 3);
-	first = first_pins(s, 10);
-	ok(first == 4, "4 hogs on 0 and 4 on 3: 4 pins at once (%u)", first);
-	settled(s, "4 hogs on 0 and 4 on 3");
-	sim_free(s);
-}
-
-static void balanced(void)
-{
-	struct sim *s = sim_new(4, 3);
-	unsigned pins;
-
-	for (int i = 0; i < 8; i++)
-		sim_guest(s, duty(0.4), i % 4);
-	pins = sim_run(s, 10000);
-	ok(pins == 0, "balanced: no pin in 10,000 intervals (%u)", pins);
-	sim_free(s);
-}
-
-/* Floating guests, on a host whose kernel leaves light ones where they wake. */
-static void floating(const char *name, unsigned ncpus, size_t n, double least, double most,
-		     double sticky)
-{
-	for (uint64_t seed = 1; seed <= 5; seed++) {
-		struct sim *s = sim_new(ncpus, seed);
-		unsigned twice = 0;
-
-		plant_set_sticky(s->plant, sticky);
-		for (size_t i = 0; i < n; i++)
-			sim_guest(s, duty(least + (most - least) * (double)i / (double)(n - 1)),
-				  -1);
-		sim_run(s, 60);
-		for (size_t i = 0; i < n; i++)
-			twice += s->vm[i].pins > 1;
-		ok(s->pins <= n && twice == 0,
-		   "%s, seed %u: at most one pin each (%u, %u twice)", name, (unsigned)seed,
-		   s->pins, twice);
-		if (s->pins > 0)
-			settled(s, name);
-		sim_free(s);
-	}
-}
-
-static void heavy_and_light(void)
-{
-	for (uint64_t seed = 1; seed <= 5; seed++) {
-		struct sim *s = sim_new(4, seed);
-		unsigned acted = 0;
-
-		for (int i = 0; i < 8; i++)
-			sim_guest(s, i % 2 ? duty(0.7) : duty(0.3), 0);
-		for (int k = 0; k < 12; k++) {
-			sim_tick(s);
-			acted += s->pins_now > 0;
-		}
-		ok(most_on_one(s, 0.5) == 1 && acted <= 3,
-		   "heavy and light on one of 4, seed %u: told apart in %u acting intervals",
-		   (unsigned)seed, acted);
-		settled(s, "heavy and light on one of 4");
-		sim_free(s);
-	}
-}
-
-/* ---- few pins ----------------------------------------------------------------------- */
-
-static void crowded(void)
-{
-	struct sim *s = sim_new(8, 4);
-
-	for (int i = 0; i < 24; i++)
-		sim_guest(s, hog, i < 10 ? 0 : 1 + (i - 10) / 2);
-	sim_run(s, 60);
-	ok(s->pins == 7, "24 hogs on 8 with 10 on one: 7 pins (%u)", s->pins);
-	settled(s, "24 hogs on 8");
-	sim_free(s);
-}
-
-static void exactly_full(void)
-{
-	for (uint64_t seed = 1; seed <= 3; seed++) {
-		struct sim *s = sim_new(4, seed);
-		unsigned late;
-
-		for (int i = 0; i < 8; i++)
-			sim_guest(s, i < 3 ? hog : duty(0.2), i < 3 ? i : 3);
-		late = sim_run(s, 600);
-		ok(late == 0,
-		   "3 hogs and 5 of 20 %% on 4, seed %u: nothing to gain, no pin (%u)",
-		   (unsigned)seed, late);
-		sim_free(s);
-		s = sim_new(4, seed);
-		for (int i = 0; i < 8; i++)
-			sim_guest(s, i < 3 ? hog : duty(0.2), 0);
-		sim_run(s, 50);
-		late = sim_run(s, 1000);
-		ok(late == 0,
-		   "the same from one pCPU, seed %u: no churn (%u early, %u late pins)",
-		   (unsigned)seed, s->pins - late, late);
-		sim_free(s);
-	}
-}
-
-static void few_guests(void)
-{
-	struct sim *s = sim_new(8, 5);
-
-	add(s, 1, hog, 2);
-	ok(sim_run(s, CALM) == 0, "one busy vCPU: no pin (%u)", s->pins);
-	sim_free(s);
-	s = sim_new(8, 6);
-	add(s, 3, hog, 2);
-	ok(sim_run(s, CALM) == 2 && most_on_one(s, 0.5) == 1,
-	   "3 hogs on one of 8: 2 pins though the spread stays (%u)", s->pins);
-	sim_free(s);
-}
-
-/* ---- change ------------------------------------------------------------------------- */
-
-static void square_waves(void)
-{
-	struct sim *s = sim_new(4, 7);
-
-	for (int i = 0; i < 8; i++)
-		sim_guest(s, duty(0.3), i % 4);
-	sim_run(s, 10);
-	for (int k = 0; k < 400; k++) {
-		for (size_t i = 0; i < 4; i++)
-			sim_set_load(s, i, duty((size_t)k % 2 == i % 2 ? 0.6 : 0.1));
-		sim_tick(s);
-	}
-	ok(s->pins <= 2, "square waves of two intervals: at most 2 moves (%u)", s->pins);
-	sim_free(s);
-}
-
-static void step_up(void)
-{
-	struct sim *s = sim_new(4, 8);
-	double ratio;
-
-	for (int i = 0; i < 8; i++)
-		sim_guest(s, duty(0.2), i % 4);
-	sim_run(s, 200);
-	sim_set_load(s, 0, duty(0.6));
-	sim_set_load(s, 4, duty(0.6));
-	sim_run(s, 5);
-	ratio = fullest_over_bound(s);
-	ok(ratio <= 1.25 && s->pins <= 4,
-	   "two steps to heavy: balanced in 5 intervals (%.3f, %u pins)", ratio, s->pins);
-	sim_run(s, 20);
-	settled(s, "two steps to heavy");
-	sim_free(s);
-}
-
-static void host_process(void)
-{
-	struct sim *s = sim_new(4, 9);
-	unsigned process, gone, back;
-
-	for (int i = 0; i < 8; i++)
-		sim_guest(s, duty(0.3), i % 4);
-	sim_run(s, 20);
-	process = plant_task(s->plant, &hog);
-	plant_pin(s->plant, process, 2);
-	sim_run(s, 30);
-	gone = s->pins;
-	ok(s->host.bin[2].load - s->host.bin[2].other < 0.05,
-	   "a host process burns one pCPU: guests leave it (%.2f left, %u pins)",
-	   s->host.bin[2].load - s->host.bin[2].other, gone);
-	ok(sim_run(s, CALM) == 0, "then silence (%u pins)", s->pins - gone);
-	plant_end(s->plant, process);
-	back = sim_run(s, 3);
-	ok(back == 0, "it ends: no rush back (%u pins)", back);
-	sim_run(s, 100);
-	settled(s, "guests come back");
-	sim_free(s);
-}
-
-static void fences(void)
-{
-	struct sim *s = sim_new(4, 10);
-	bool inside = true;
-
-	for (int i = 0; i < 8; i++) {
-		sim_guest(s, duty(0.5), i < 4 ? 0 : 3);
-		sim_fence(s, (size_t)i, i < 4 ? 0x3 : i < 6 ? 0xe : 0xf);
-	}
-	for (int k = 0; k < 100; k++) {
-		sim_tick(s);
-		for (size_t i = 0; i < s->host.n; i++)
-			inside &= cpuset_has(s->host.vcpu[i].allowed,
-					     (unsigned)s->host.vcpu[i].bin);
-	}
-	ok(inside && s->pins == 4, "fences: never left, 4 pins (%u)", s->pins);
-	sim_fence(s, 0, 0xc);
-	sim_tick(s);
-	ok(s->host.vcpu[0].bin >= 2, "a fence that moves takes its vCPU along at once");
-	sim_free(s);
-}
-
-static void hotplug(void)
-{
-	struct sim *s = sim_new(4, 11);
-	bool used = false;
-
-	for (int i = 0; i < 8; i++)
-		sim_guest(s, duty(0.4), i % 4);
-	sim_run(s, 20);
-	plant_online(s->plant, 1, false);
-	s->host.bin[1].capacity = 0;
-	for (size_t i = 0; i < s->host.n; i++)
-		sim_fence(s, i, 0xd);
-	sim_tick(s);
-	ok(s->pins == 2, "a pCPU goes offline: its 2 guests leave at once (%u)", s->pins);
-	for (int k = 0; k < 50; k++) {
-		sim_tick(s);
-		for (size_t i = 0; i < s->host.n; i++)
-			used |= s->host.vcpu[i].bin == 1;
-	}
-	ok(!used, "an offline pCPU is never used");
-	plant_online(s->plant, 1, true);
-	s->host.bin[1].capacity = 1;
-	for (size_t i = 0; i < s->host.n; i++)
-		sim_fence(s, i, 0xf);
-	sim_run(s, 30);
-	settled(s, "it comes back");
-	sim_free(s);
-}
-
-static void comings_and_goings(void)
-{
-	struct sim *s = sim_new(6, 12);
-	unsigned pins;
-
-	for (int i = 0; i < 12; i++)
-		sim_guest(s, duty(0.1 + 0.06 * i), 0);
-	for (int k = 0; k < 40; k++) {
-		if (k % 4 == 0)
-			sim_end(s, (size_t)k % s->host.n);
-		if (k % 4 == 2)
-			sim_guest(s, duty(0.1 + 0.02 * k), k % 8 == 2 ? 0 : -1);
-		sim_run(s, 5);
-	}
-	pins = s->pins;
-	ok(fullest_over_bound(s) <= 1.25, "guests come and go: fullest/LB %.3f, %u pins",
-	   fullest_over_bound(s), pins);
-	ok(sim_run(s, CALM) <= 2, "then silence (%u pins)", s->pins - pins);
-	sim_free(s);
-}
-
-/* ---- what the caller may do --------------------------------------------------------- */
-
-static void dry_run(void)
-{
-	struct sim *s = sim_new(4, 13);
-	unsigned same = 0;
-
-	s->dry = true;
-	add(s, 8, hog, 0);
-	sim_run(s, 4);
-	for (int k = 0; k < 100; k++) {
-		sim_tick(s);
-		same += s->pins_now == 6 && s->report.why == CPU_ACTING;
-	}
-	ok(same == 100, "a dry run decides the same every time (%u of 100)", same);
-	s->dry = false;
-	sim_tick(s);
-	ok(s->pins_now == 6, "and the same when it is meant (%u pins)", s->pins_now);
-	settled(s, "after a dry run");
-	sim_free(s);
-}
-
-static void stuck(void)
-{
-	struct sim *s = sim_new(4, 14);
-
-	add(s, 8, hog, 0);
-	s->host.vcpu[3].stuck = true;
-	sim_run(s, 30);
-	ok(s->host.vcpu[3].bin == 0 && s->pins == 6, "a busy domain delays nobody (%u pins)",
-	   s->pins);
-	settled(s, "with one busy");
-	sim_free(s);
-}
-
-static void tug_of_war(void)
-{
-	struct sim *s = sim_new(4, 15);
-	unsigned late = 0;
-
-	add(s, 8, hog, 0);
-	sim_run(s, 5);
-	for (int k = 0; k < 60; k++) {
-		if (k == 20)
-			late = s->pins;
-		if (s->host.vcpu[0].bin != 0) {
-			plant_pin(s->plant, s->vm[0].task, 0);
-			s->host.vcpu[0].bin = 0;
-		}
-		sim_tick(s);
-	}
-	ok(s->vm[0].pins <= 4, "somebody else pins one guest: left alone after %u pins",
-	   s->vm[0].pins);
-	ok(s->pins - late <= 4, "and the others are balanced around it");
-	sim_free(s);
-}
-
-static void no_delay(void)
-{
-	struct sim *s = sim_new(4, 16);
-
-	s->no_delay = true;
-	add(s, 8, duty(0.6), 0);
-	sim_run(s, 60);
-	ok(fullest_over_bound(s) <= 1.05, "without delay: fullest/LB %.3f, %u pins",
-	   fullest_over_bound(s), s->pins);
-	settled(s, "without delay");
-	sim_free(s);
-}
-
-int main(void)
-{
-	all_on_one();
-	two_halves();
-	balanced();
-	floating("8 light guests float on 2", 2, 8, 0.10, 0.15, 1);
-	floating("8 guests float on 4", 4, 8, 0.5, 0.5, 0.9);
-	floating("heavy and light float on 4", 4, 8, 0.2, 0.8, 0.97);
-	heavy_and_light();
-	crowded();
-	exactly_full();
-	few_guests();
-	square_waves();
-	step_up();
-	host_process();
-	fences();
-	hotplug();
-	comings_and_goings();
-	dry_run();
-	stuck();
-	tug_of_war();
-	no_delay();
-	return done();
+	if (!*path && glob("tests/sim/scenarios/*.txt", 0, NULL, &all) == 0)
+		path = all.gl_pathv;
+	if (!*path)
+		wrong = 2; /* not in the project's folder */
+	for (; *path && !wrong; path++)
+		wrong = play_file(*path, verbose);
+	globfree(&all);
+	return wrong ? wrong : done();
 }
