@@ -102,6 +102,7 @@ check-all: deps
 bench: sims
 	$(B)/tests/sim/t_cpu_random
 	$(B)/tests/sim/t_mem_random
+	$(B)/tests/sim/t_mem_random 50001 55000
 	$(B)/tests/sim/mem_score
 	$(B)/tests/sim/grain
 

@@ -17,6 +17,8 @@
 #define NEVER_MIB 140.0 /* kernel, page structs and what stays free at the highest demand */
 #define LEAST     1.06  /* total by the clairvoyant's need: just feasible */
 #define MOST      1.60  /* ... comfortable */
+#define OTHERS    150.0 /* MiB: the host's own programs */
+#define VMM       30.0  /* MiB: a QEMU process beside its guest's memory */
 
 struct dice {
 	uint64_t state;
@@ -127,10 +129,10 @@ static double peak_mib(const struct random_host *h, double *use_mib)
 	double peak = 0;
 
 	for (double t = 0; t < HOST_SECONDS; t++) {
-		double guests = 0, sum = 150 + plant_course_at(&h->others, t) / MIBF;
+		double guests = 0, sum = OTHERS + plant_course_at(&h->others, t) / MIBF;
 
 		for (size_t i = 0; i < h->n; i++)
-			guests += least_hold(&h->guest[i], t) + 30;
+			guests += least_hold(&h->guest[i], t) + VMM;
 		if (sum + guests > peak) {
 			peak = sum + guests;
 			*use_mib = guests;
@@ -156,7 +158,7 @@ static void size_host(struct random_host *h, double factor)
 static void start(struct random_host *h)
 {
 	struct mem_host m = { .total_kib = h->total_mib * MIB };
-	double left = (double)h->total_mib - 150 - (double)ledger_reserve(&m) / MIBF;
+	double left = (double)h->total_mib - OTHERS - (double)ledger_reserve(&m) / MIBF;
 
 	for (size_t i = 0; i < h->n; i++)
 		left -= least_hold(&h->guest[i], 0) + 32;
@@ -200,4 +202,40 @@ struct mem_sim *random_host_sim(const struct random_host *h, double interval_s)
 		mem_sim_add(s, &h->guest[i]);
 	s->odd = h->odd != 0;
 	return s;
+}
+
+static void all_at_most(struct mem_sim *s, bool decide)
+{
+	(void)s, (void)decide;
+}
+
+static double use_mib(const struct mem_sim *s)
+{
+	double use = OTHERS;
+
+	for (size_t i = 0; i < s->n; i++)
+		use += (double)mem_sim_truth(s, i).use_kib / MIBF + VMM;
+	return use;
+}
+
+/* Played on a host with room for all: a pause may move a demand to where others have theirs. */
+bool random_host_fits(const struct random_host *h)
+{
+	struct mem_host m = { .total_kib = h->total_mib * MIB };
+	double has = (double)h->total_mib - (double)ledger_reserve(&m) / MIBF, most = 0;
+	struct mem_sim *s = mem_sim_new(1 << 20, NULL, 5, h->seed);
+
+	s->rule = all_at_most;
+	for (size_t i = 0; i < h->n; i++) {
+		struct plant_mem_guest conf = h->guest[i];
+
+		conf.start_kib = conf.max_kib;
+		mem_sim_add(s, &conf);
+	}
+	for (double t = 1; t <= HOST_SECONDS; t++) {
+		mem_sim_tick(s);
+		most = fmax(most, use_mib(s) + plant_course_at(&h->others, t) / MIBF);
+	}
+	mem_sim_free(s);
+	return most <= has;
 }

@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FIRST      1000
-#define LAST       1199
 #define INTERVAL_S 5
 #define HOUR_S     3600.0
 
@@ -41,8 +39,8 @@ static void add(struct mem_figures *sum, const struct mem_figures *f, size_t gue
 
 int main(int argc, char **argv)
 {
-	uint64_t first = argc > 2 ? strtoull(argv[1], NULL, 10) : FIRST;
-	uint64_t last = argc > 2 ? strtoull(argv[2], NULL, 10) : LAST;
+	uint64_t first = argc > 2 ? strtoull(argv[1], NULL, 10) : FIRST_SEED;
+	uint64_t last = argc > 2 ? strtoull(argv[2], NULL, 10) : FIRST_SEED + SEEDS - 1;
 	double hosts = (double)(last - first + 1);
 
 	printf("%-10s %8s %10s %10s %8s %10s %10s %8s %8s\n", "", "deaths", "dead s",

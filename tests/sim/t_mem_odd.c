@@ -97,7 +97,7 @@ static void beyond(void)
 	mem_sim_free(s);
 }
 
-/* Two guests whose owners ask for more than there is: the minimum is granted as far as it goes. */
+/* Owners of two ask for more than there is: the minimum is granted as far as that goes. */
 static void minimum(void)
 {
 	struct mem_sim *s = mem_sim_new(2048, NULL, 5, 17);
