@@ -249,6 +249,24 @@ static void rescue_comes_between_decisions(void **state)
 	assert_true(r.g[0].target_kib >= (430 + 64) * MIB);
 }
 
+/* What a booting guest may touch is there until it does, and its balloon takes it back. */
+static void a_rescue_may_lean_on_a_boot(void **state)
+{
+	struct rig r = rig(2, 500, 200);
+
+	(void)state;
+	ticks(&r, 10);
+	r.host.available_kib = ledger_reserve(&r.host) + 500 * MIB;
+	r.g[1].boot_id = 2;
+	r.silent[1] = true;
+	tick(&r);
+	assert_true(r.report.spare_kib < -1000 * (int64_t)MIB);
+	r.use_mib[0] = 450;
+	assert_true(commanded(&r, 0, 2));
+	assert_int_equal(r.g[0].reason, MEM_RESCUE);
+	assert_true(r.g[0].target_kib > 550 * MIB);
+}
+
 static void growth_waits_for_the_decision(void **state)
 {
 	struct rig r = rig(1, 1024, 700);
@@ -762,6 +780,7 @@ int main(void)
 		cmocka_unit_test(host_state_worsens_at_once_and_heals_by_steps),
 		cmocka_unit_test(unknown_host_memory_decides_nothing),
 		cmocka_unit_test(rescue_comes_between_decisions),
+		cmocka_unit_test(a_rescue_may_lean_on_a_boot),
 		cmocka_unit_test(growth_waits_for_the_decision),
 		cmocka_unit_test(idle_memory_goes_step_by_step),
 		cmocka_unit_test(a_large_guest_gives_back_too),
