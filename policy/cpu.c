@@ -18,7 +18,6 @@
 #define PERSIST       2     /* intervals over the threshold: one may be a burst */
 #define LASTING       20    /* intervals that a fullest bin a little too full is borne */
 #define NOISE_SIGMAS  2.0   /* deviations: a smaller gain is chance, 1 in 20 */
-#define GAIN_MIN      0.02  /* CPUs off the fullest bin: nobody notices less */
 #define SPREAD_FALL   0.8   /* a spread worth a pin falls at least to so much of itself */
 #define PAY           0.2   /* fall of the sum of squares per squared demand that moves */
 #define LITTLE        0.007 /* CPUs over its aim: a fullest bin so full is worth a patient look */
@@ -353,7 +352,7 @@ static bool above_noise(const struct place_score *now, const struct place_score 
 	double fall =
 		(now->spread * now->spread - plan->spread * plan->spread) / (POINTS * POINTS);
 
-	if (now->fullest - plan->fullest >= fmax(GAIN_MIN, NOISE_SIGMAS * sigma))
+	if (now->fullest - plan->fullest >= NOISE_SIGMAS * sigma)
 		return true;
 	return fall >= NOISE_SIGMAS * average && plan->spread <= SPREAD_FALL * now->spread;
 }
