@@ -40,6 +40,7 @@ help:
 	@echo "make check      the tests, in a quarter of an hour (installs what is missing; root)"
 	@echo "make check-all  what takes longer: mutations, sanitizers, rarer events of real guests"
 	@echo "make bench      figures of the policies on random simulated hosts"
+	@echo "make ablation   the same for the CPU policy, without one of its rules at a time"
 	@echo "make coverage   branch coverage of policy/ and host/ by the simulated tests"
 	@echo "make fuzz       FUZZ_SECONDS=3600 of fuzzing for all targets together (clang)"
 	@echo "make soak       SOAK_INTERVALS=1000000 simulated, then SOAK_SECONDS=7200 of real guests"
@@ -105,6 +106,9 @@ bench: sims
 	$(B)/tests/sim/t_mem_random 50001 55000
 	$(B)/tests/sim/mem_score
 	$(B)/tests/sim/grain
+
+ablation:
+	tests/sim/ablation
 
 tests: units sims calls purity $(B)/tests/cli/listen
 
@@ -202,7 +206,7 @@ lint:
 	clang-tidy --quiet --warnings-as-errors='*' vmbal.c policy/*.c host/*.c -- $(DEFINES) $(LIB_CFLAGS) -std=gnu11
 	mandoc -Tlint -W warning man/vmbal.8
 	shellcheck -x -e SC2001 lab/lab lab/demo lab/plot lab/judge.sh tests/run tests/coverage \
-		tests/fuzz/run tests/soak/guests $(wildcard tests/*/*.t tests/*/*.sh tests/*.sh) \
+		tests/fuzz/run tests/sim/ablation tests/soak/guests $(wildcard tests/*/*.t tests/*/*.sh tests/*.sh) \
 		contrib/vmbal.bash .ci/run
 	clang-format --dry-run -Werror vmbal.c vmbal.h policy/*.c host/*.[ch]
 
@@ -213,5 +217,5 @@ clean:
 	rm -rf build vmbal $(NAMES)
 
 SHELL = bash
-.PHONY: all help install uninstall deps demo check check-all bench tests units unit-binaries sims \
+.PHONY: all help install uninstall deps demo check check-all bench ablation tests units unit-binaries sims \
 	sanitized calls coverage fuzz fuzzers soak purity lint format clean

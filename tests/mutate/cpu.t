@@ -60,6 +60,7 @@ mutate "a threshold to start" cpu.c 's/now->spread > t->lim->start_points/now->s
 mutate "gain above noise" cpu.c 's/if \(!above_noise\(.*/if (false)/'
 mutate "pins must pay" cpu.c 's/now->squares - plan->squares < PAY \* plan->moved/false/'
 mutate "passes back off" cpu.c 's/if \(h->quiet < wait && !exempt\)/if (false)/'
+mutate "a severe case does not back off" cpu.c 's/bool exempt = .*/bool exempt = false;/'
 mutate "passes are forgiven" cpu.c 's/h->quiet > FORGIVE \* .*/false) {/'
 mutate "a forbidden bin is left at once" cpu.c 's/if \(!t->forced\)/if (true)/'
 mutate "who is stuck is not asked for" cpu.c 's/if \(v->stuck\)/if (false)/'
