@@ -122,7 +122,7 @@ sims: $(SIMS)
 # What the tests without guests reach of the sources.
 coverage:
 	rm -rf build/cov
-	$(MAKE) B=build/cov CFLAGS="-O0 -g --coverage" unit-binaries sims
+	$(MAKE) B=build/cov CFLAGS="-O0 -g --coverage" unit-binaries sims build/cov/vmbal
 	tests/coverage build/cov
 
 # A crash goes to the corpus of its target, which `make check` replays.

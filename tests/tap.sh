@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # A few words of the Test Anything Protocol, for the tests that are scripts.
 tap_n=0
+program=${PROGRAM:-./vmbal} # another build of it, such as one with sanitizers
 
 # ok STATUS NAME [DETAIL]: one result; STATUS 0 is good.
 ok() {

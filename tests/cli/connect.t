@@ -29,7 +29,7 @@ hang_up() {
 # try NAME: both loops for 4 s, then SIGTERM.
 try() {
 	local pid t took
-	./vmbal -c "qemu+unix:///system?socket=$work/socket" cpu 0.2 mem 1 2>"$work/log" &
+	"$program" -c "qemu+unix:///system?socket=$work/socket" cpu 0.2 mem 1 2>"$work/log" &
 	pid=$!
 	sleep 4
 	t=${EPOCHREALTIME/./}

@@ -23,7 +23,7 @@ trap finish EXIT
 start() {
 	local log=$1
 	shift
-	./vmbal -c "$uri" "$@" >/dev/null 2>"$work/$log" &
+	"$program" -c "$uri" "$@" >/dev/null 2>"$work/$log" &
 	pid=$!
 	pids+=("$pid")
 	wait_for 'Failed to connect' "$work/$log"
@@ -43,17 +43,17 @@ wait_for() {
 
 start first cpu 1
 first=$pid
-out=$(timeout 5 ./vmbal -c "$uri" cpu 1 2>&1)
+out=$(timeout 5 "$program" -c "$uri" cpu 1 2>&1)
 status=$?
 holds "a second one exits with 1" "$status" test $status -eq 1
 holds "... and says who runs" "$out" grep -q "process $first runs the cpu loop already" <<<"$out"
-out=$(timeout 5 ./vmbal -c "$uri" -1 mem 1 2>&1)
+out=$(timeout 5 "$program" -c "$uri" -1 mem 1 2>&1)
 holds "the other loop may run" "$out" grep -q 'Failed to connect' <<<"$out"
-out=$(timeout 5 ./vmbal -c "$uri&x=1" -1 cpu 1 2>&1)
+out=$(timeout 5 "$program" -c "$uri&x=1" -1 cpu 1 2>&1)
 holds "so may this one on another connection" "$out" grep -q 'Failed to connect' <<<"$out"
-out=$(timeout 5 ./vmbal -c "$uri" -1 -n cpu 1 2>&1)
+out=$(timeout 5 "$program" -c "$uri" -1 -n cpu 1 2>&1)
 holds "so may a dry run" "$out" grep -q 'Failed to connect' <<<"$out"
-out=$(timeout 5 ./vmbal -c "$uri" restore 2>&1)
+out=$(timeout 5 "$program" -c "$uri" restore 2>&1)
 holds "restore waits for its end" "$out" grep -q "process $first runs" <<<"$out"
 kill -KILL "$first"
 wait "$first" 2>/dev/null
@@ -66,29 +66,29 @@ holds "SIGTERM: exit 0" "$?" test $? -eq 0
 # ---- the runtime directory ----
 
 holds "its files are named by the URI" "$(ls "$work/run")" test -e "$work/run/$name.lock"
-out=$(./vmbal -c "$uri" restore 2>&1)
+out=$("$program" -c "$uri" restore 2>&1)
 holds "restore with nothing to do: exit 0" "$out" test $? -eq 0 -a -z "$out"
 echo rubbish >"$work/run/$name.pins"
-out=$(./vmbal -c "$uri" restore 2>&1)
+out=$("$program" -c "$uri" restore 2>&1)
 status=$?
 holds "restore refuses a foreign state file" "$out" test $status -eq 1
 holds "... says so" "$out" grep -q "$name.pins is not used: it does not begin with" <<<"$out"
 holds "... and sets it aside" "$(ls "$work/run")" \
 	test -e "$work/run/$name.pins.bad" -a ! -e "$work/run/$name.pins"
 chmod 777 "$work/run"
-out=$(./vmbal -c "$uri" -1 cpu 1 2>&1)
+out=$("$program" -c "$uri" -1 cpu 1 2>&1)
 status=$?
 chmod 755 "$work/run"
 holds "a directory that others can write to is refused" "$out" grep -q 'others can write to it' <<<"$out"
 [ "$(id -u)" -ne 0 ] || holds "... and root does not go on" "$status: $out" test "$status" -eq 1 -a "$(wc -l <<<"$out")" -eq 1
 if [ "$(id -u)" -eq 0 ]; then
-	cp vmbal "$work/vmbal" && chmod 755 "$work"
+	cp "$program" "$work/vmbal" && chmod 755 "$work"
 	out=$(env -u RUNTIME_DIRECTORY -u XDG_RUNTIME_DIR setpriv --reuid 65534 --regid 65534 \
 		--clear-groups "$work/vmbal" -c "$uri" -1 cpu 1 2>&1)
 	holds "another user warns and goes on" "$out" test "$(grep -cE \
 		'no runtime directory: XDG_RUNTIME_DIR|Failed to connect' <<<"$out")" -eq 2
 fi
-RUNTIME_DIRECTORY=/dev/null/x ./vmbal -c "$uri" -n -1 cpu 1 2>"$work/dry"
+RUNTIME_DIRECTORY=/dev/null/x "$program" -c "$uri" -n -1 cpu 1 2>"$work/dry"
 holds "a dry run needs no directory" "$(cat "$work/dry")" grep -q 'Failed to connect' "$work/dry"
 
 # ---- signals ----
@@ -151,7 +151,7 @@ pids+=($!)
 until [ -S "$work/none" ]; do sleep 0.02; done
 manager "$work/notify2"
 NOTIFY_SOCKET=$work/notify2 WATCHDOG_USEC=200000 faketime -f '+0 x30' \
-	./vmbal -c "$uri" cpu 1 >/dev/null 2>"$work/stuck" &
+	"$program" -c "$uri" cpu 1 >/dev/null 2>"$work/stuck" &
 faketime=$!
 sleep 1
 pid=$(pgrep -P "$faketime")
@@ -165,7 +165,7 @@ within "stuck for longer: not fed any more" $(($(heard WATCHDOG=1) - fed)) 0 0
 kill -KILL "$pid"
 wait "$faketime" 2>/dev/null
 unset NOTIFY_SOCKET
-./vmbal -c "$uri" cpu 1 mem 1 >/dev/null 2>"$work/hung" &
+"$program" -c "$uri" cpu 1 mem 1 >/dev/null 2>"$work/hung" &
 pid=$!
 pids+=("$pid")
 sleep 0.5
@@ -204,6 +204,6 @@ cp "$(command -v sleep)" "$work/numad"
 "$work/numad" 20 >/dev/null &
 pids+=($!)
 wait_for numad "/proc/$!/comm"
-out=$(./vmbal -c "$uri" -1 cpu 1 2>&1)
+out=$("$program" -c "$uri" -1 cpu 1 2>&1)
 holds "a running numad is warned of" "$out" grep -q 'numad runs on this host' <<<"$out"
 plan

@@ -9,7 +9,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 lab=lab/lab
 guests='vmbal-lab-*'
 pcpus=$(nproc)
-program=${PROGRAM:-./vmbal} # another build of it, such as one with sanitizers
 work=$(mktemp -d)
 vmbal=
 
