@@ -737,9 +737,9 @@ static bool describe(char *text, size_t len)
 
 /*
  * Tells the service manager that we run, even where libvirt does not, what we are doing when
- * that is news, and that no loop is stuck.
+ * that is news, and that no loop is stuck; returns the last.
  */
-static void tell_manager(void)
+static bool tell_manager(void)
 {
 	static char told[STATUS_LEN];
 	char doing[STATUS_LEN - 32], message[STATUS_LEN];
@@ -750,6 +750,7 @@ static void tell_manager(void)
 		memcpy(told, message, sizeof(told));
 	if (fresh && notify_watchdog_ns())
 		notify("WATCHDOG=1");
+	return fresh;
 }
 
 /* Each loop logs what it knows, at once unless it is in the midst of a tick. */
@@ -766,27 +767,31 @@ static void report(void)
 	pthread_mutex_unlock(&stop_lock);
 }
 
-/* The next signal; 0: it is time to feed the watchdog. */
+/* The next signal; 0: it is time to feed the watchdog, or to see whether --once is stuck. */
 static int next_signal(const sigset_t *set)
 {
 	int64_t watchdog_ns = notify_watchdog_ns();
-	struct timespec half = ns_timespec(watchdog_ns / 2);
-	int got = watchdog_ns ? sigtimedwait(set, NULL, &half) : sigwaitinfo(set, NULL);
+	struct timespec look = ns_timespec(watchdog_ns ? watchdog_ns / 2 : NS_PER_S);
+	int got = watchdog_ns || options.once ? sigtimedwait(set, NULL, &look)
+					      : sigwaitinfo(set, NULL);
 
 	return got < 0 ? 0 : got; /* EAGAIN, or EINTR after a stop */
 }
 
 /* Until told to stop, or with --once until each loop has said by SIGUSR2 that it is done. */
-static void wait_for_end(struct virt *virt, const sigset_t *set)
+static enum exit_status wait_for_end(struct virt *virt, const sigset_t *set)
 {
 	while (count_done() < loops_wanted()) {
 		int got;
 
-		tell_manager();
+		if (!tell_manager() && options.once) {
+			log_msg(LOG_PRIO_ERR, "libvirt does not answer: giving up");
+			return EXIT_FAILED;
+		}
 		got = next_signal(set);
 		if (got == SIGINT || got == SIGTERM) {
 			log_msg(LOG_PRIO_NOTICE, "%s: stopping", strsignal(got));
-			return;
+			return EXIT_DONE;
 		}
 		if (got == SIGUSR1)
 			report();
@@ -796,6 +801,7 @@ static void wait_for_end(struct virt *virt, const sigset_t *set)
 			virt_refresh(virt);
 		}
 	}
+	return EXIT_DONE;
 }
 
 static void say_settings(void)
@@ -822,6 +828,7 @@ static void say_settings(void)
 int main(int argc, char **argv)
 {
 	struct virt *virt;
+	enum exit_status status;
 	sigset_t set;
 
 	parse(argc, argv);
@@ -842,9 +849,9 @@ int main(int argc, char **argv)
 	if (restore_only)
 		return restore(virt);
 	if (loops_start(virt) == 0) {
-		wait_for_end(virt, &set);
+		status = wait_for_end(virt, &set);
 		notify("STOPPING=1");
-		return finish(virt, EXIT_DONE);
+		return finish(virt, status);
 	}
 	log_msg(LOG_PRIO_ERR, "cannot start the loops: out of memory or threads");
 	return finish(virt, EXIT_FAILED);

@@ -59,5 +59,10 @@ try "never answers"
 within "never answers: attempts" "$(wc -l <"$work/came")" 1 1
 holds "never answers: left in the midst of the call" "$(cat "$work/log")" \
 	grep -q 'has not returned yet' "$work/log"
+timeout 90 "$program" -c "qemu+unix:///system?socket=$work/socket" -1 cpu 1 2>"$work/log"
+status=$?
+holds "never answers, once: ends with 1 after a minute" "$status: $(cat "$work/log")" \
+	test $status -eq 1
+holds "... and says why" "$(cat "$work/log")" grep -q 'libvirt does not answer' "$work/log"
 hang_up
 plan
