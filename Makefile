@@ -41,7 +41,7 @@ help:
 	@echo "make check-all  what takes longer: mutations, sanitizers, rarer events of real guests"
 	@echo "make bench      figures of the policies on random simulated hosts"
 	@echo "make ablation   the same for the CPU policy, without one of its rules at a time"
-	@echo "make coverage   branch coverage of policy/ and host/ by the simulated tests"
+	@echo "make coverage   branch coverage of policy/ and host/"
 	@echo "make fuzz       FUZZ_SECONDS=3600 of fuzzing for all targets together (clang)"
 	@echo "make soak       SOAK_INTERVALS=1000000 simulated, then SOAK_SECONDS=7200 of real guests"
 	@echo "make lint       cppcheck, clang-tidy, mandoc, shellcheck"
@@ -119,9 +119,10 @@ unit-binaries: $(UNITS) $(FUZZERS)
 
 sims: $(SIMS)
 
-# What the tests without guests reach of the sources.
-coverage:
+# What tests reach of the sources: all that look for branches, and one on real guests.
+coverage: deps
 	rm -rf build/cov
+	$(MAKE) all build/tests/cli/listen
 	$(MAKE) B=build/cov CFLAGS="-O0 -g --coverage" unit-binaries sims build/cov/vmbal
 	tests/coverage build/cov
 
