@@ -346,9 +346,13 @@ static void eight_hogs_on_one_of_four(void **state)
 
 static void the_bound_knows_what_cannot_be_packed(void **state)
 {
-	const int where[] = { 0, 1, 2, 0, 1 };
+	const int where[] = { 0, 1, 2, 0, 1, 2 };
 
 	(void)state;
+	same(3, 6, 0.3, where);
+	vcpu[0].demand = vcpu[1].demand = 0.9; /* four small ones: not in one bin below 1.2 */
+	begin(3, 6);
+	assert_float_equal(pl.bound, 1.2, 1e-3);
 	same(3, 4, 0.6, where);
 	begin(3, 4);
 	assert_float_equal(pl.bound, 1.2, 1e-3);
