@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what the tests use
 # A few words of the Test Anything Protocol, for the tests that are scripts.
 tap_n=0
 program=${PROGRAM:-./vmbal} # another build of it, such as one with sanitizers
