@@ -458,10 +458,11 @@ static int64_t deadline_after(int64_t deadline_ns, int64_t period_ns, int64_t no
 }
 
 /* Tells main, which waits for signals, that this loop has had its one decision. */
-static void say_done(void)
+static void say_done(struct loop *loop)
 {
 	pthread_mutex_lock(&stop_lock);
 	loops_done++;
+	loop->fresh_until_ns = INT64_MAX; /* not stuck, but done */
 	pthread_mutex_unlock(&stop_lock);
 	kill(getpid(), SIGUSR2);
 }
@@ -517,7 +518,7 @@ static void *loop_run(void *arg)
 	} while (!(options.once && decided != 0) && !wait_until(loop, deadline_ns));
 	loop->failed = options.once && decided < 0;
 	if (options.once)
-		say_done();
+		say_done(loop);
 	return NULL;
 }
 
