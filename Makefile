@@ -29,7 +29,8 @@ FUZZERS   = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 UNITS     = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/fault/test_*.c))
 SIM_MAINS := $(shell grep -lE '^int main' tests/sim/*.c 2>/dev/null)
 SIMS      = $(patsubst %.c,$(B)/%,$(SIM_MAINS))
-SIMLIB    = $(patsubst %.c,$(B)/%.o,$(filter-out $(SIM_MAINS),$(wildcard tests/sim/*.c))) $(B)/host/cpuset.o $(B)/host/number.o
+SIMLIB    = $(patsubst %.c,$(B)/%.o,$(filter-out $(SIM_MAINS),$(wildcard tests/sim/*.c))) \
+	    $(B)/host/cpuset.o $(B)/host/number.o
 
 all: vmbal $(NAMES)
 
