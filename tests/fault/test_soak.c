@@ -1,7 +1,8 @@
 /*
  * Both loops for very long on a simulated host where guests come and go, the administrator and
  * the daemon do what they please, and calls fail at random: nothing grows, nobody is harmed.
- * SOAK_INTERVALS in the environment: how many intervals of 2 s (default 20,000).
+ * SOAK_INTERVALS in the environment: how many intervals of 2 s (default 20,000); SOAK_SEED: of
+ * the dice (default 1).
  */
 #include <dirent.h>
 #include <malloc.h>
@@ -193,15 +194,22 @@ static void next_host(void)
 	fake_advance(2 * NS_PER_S);
 }
 
+static unsigned long wanted(const char *name, unsigned long otherwise)
+{
+	const char *value = getenv(name);
+
+	return value ? strtoul(value, NULL, 10) : otherwise;
+}
+
 static void soak(void **state)
 {
-	const char *asked = getenv("SOAK_INTERVALS");
-	unsigned long n = asked ? strtoul(asked, NULL, 10) : 20000;
+	unsigned long n = wanted("SOAK_INTERVALS", 20000);
 	size_t most = 0;
 	unsigned fds = 0;
 
 	(void)state;
-	seed = 1;
+	seed = wanted("SOAK_SEED", 1);
+	print_message("# seed %llu\n", (unsigned long long)seed);
 	fake_host(2, 4 * GIB_KIB, 1);
 	ncpus = 2;
 	virt = virt_new(&opt);
@@ -220,8 +228,10 @@ static void soak(void **state)
 		interval();
 		judge();
 	}
-	print_message("# %lu intervals, %u pins and %u balloons on the last host, %zu KiB\n", n,
-		      fake_pins(), fake_balloons(), allocated() >> 10);
+	print_message(
+		"# %lu intervals, %u pins and %u balloons on the last host, %zu KiB, after "
+		"%u hosts %zu KiB\n",
+		n, fake_pins(), fake_balloons(), allocated() >> 10, WARM_UP, most >> 10);
 	if (fds)
 		assert_int_equal(descriptors(), fds);
 	cpu_loop_free(cpu);
