@@ -204,7 +204,7 @@ static unsigned long wanted(const char *name, unsigned long otherwise)
 static void soak(void **state)
 {
 	unsigned long n = wanted("SOAK_INTERVALS", 20000);
-	size_t most = 0;
+	size_t warm = 0, held = 0;
 	unsigned fds = 0;
 
 	(void)state;
@@ -218,20 +218,21 @@ static void soak(void **state)
 	for (unsigned long i = 0; i < n; i++) {
 		if (i % HOST_RUN == 0) {
 			next_host();
+			held = allocated();
 			if (i == WARM_UP * HOST_RUN) {
-				most = allocated();
+				warm = held;
 				fds = descriptors();
 			}
 			if (i > WARM_UP * HOST_RUN)
-				assert_in_range(allocated(), 1, most + SLACK);
+				assert_in_range(held, 1, warm + SLACK);
 		}
 		interval();
 		judge();
 	}
 	print_message(
-		"# %lu intervals, %u pins and %u balloons on the last host, %zu KiB, after "
-		"%u hosts %zu KiB\n",
-		n, fake_pins(), fake_balloons(), allocated() >> 10, WARM_UP, most >> 10);
+		"# %lu intervals, %u pins and %u balloons on the last host; %zu KiB after %u "
+		"hosts, %zu KiB before the last\n",
+		n, fake_pins(), fake_balloons(), warm >> 10, WARM_UP, held >> 10);
 	if (fds)
 		assert_int_equal(descriptors(), fds);
 	cpu_loop_free(cpu);
