@@ -76,6 +76,10 @@ static void on_metadata(virConnectPtr conn, virDomainPtr dom, int type, const ch
 		event_note(opaque, dom, EVENT_POLICY);
 }
 
+/*
+ * One that fails is tried again before the next sample.  Until then what others change is seen
+ * late, or by SIGHUP.
+ */
 static void events_register(struct virt *v)
 {
 	const struct {
@@ -87,14 +91,21 @@ static void events_register(struct virt *v)
 		{ VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle) },
 		{ VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_metadata) },
 	};
+	bool deaf = false;
 
 	for (int i = 0; i < EVENT_KINDS; i++) {
+		if (v->callback[i] >= 0)
+			continue;
 		v->callback[i] = virConnectDomainEventRegisterAny(v->conn, NULL, kinds[i].id,
 								  kinds[i].callback, v, NULL);
-		if (v->callback[i] < 0)
-			log_msg(LOG_PRIO_WARNING,
-				"libvirt: no events: changes others make are seen late (%s)",
-				virGetLastErrorMessage());
+		if (v->callback[i] >= 0)
+			continue;
+		log_change(&v->deaf, true, "libvirt's events", virGetLastErrorMessage());
+		deaf = true;
+	}
+	if (v->deaf && !deaf) {
+		log_change(&v->deaf, false, "libvirt's events", "");
+		virt_refresh(v);
 	}
 }
 
@@ -207,10 +218,8 @@ int virt_learn_topology(struct virt *v)
 	return v->conn && (v->topology_read || v->opt->grain == GRAIN_CPU) ? 0 : -1;
 }
 
-int virt_connected(struct virt *v)
+static int connect_anew(struct virt *v)
 {
-	if (v->conn)
-		return 0;
 	if (proc_now_ns() < v->retry_ns)
 		return -1;
 	v->conn = v->opt->dry_run ? virConnectOpenReadOnly(v->opt->uri)
@@ -230,10 +239,17 @@ int virt_connected(struct virt *v)
 	virConnectSetKeepAlive(v->conn, KEEPALIVE_S, KEEPALIVE_COUNT);
 	v->local = uri_is_local(v->conn);
 	v->epoch++;
-	events_register(v);
 	v->down = false;
 	log_msg(LOG_PRIO_NOTICE, "connected to %s%s", v->opt->uri,
 		v->opt->dry_run ? ", read-only" : "");
+	return 0;
+}
+
+int virt_connected(struct virt *v)
+{
+	if (!v->conn && connect_anew(v) < 0)
+		return -1;
+	events_register(v);
 	return 0;
 }
 

@@ -53,8 +53,8 @@ struct virt {
 	virConnectPtr conn;   /* NULL: not connected */
 	const struct options *opt;
 	bool local; /* the host is this machine: /proc is its own */
-	bool down, bulk_bad, map_bad, pcpu_bad, mem_bad;  /* said so in the log */
-	bool topology_bad, vcpus_starved, guests_starved; /* the same */
+	bool down, deaf, bulk_bad, map_bad, pcpu_bad, mem_bad; /* said so in the log */
+	bool topology_bad, vcpus_starved, guests_starved;      /* the same */
 	size_t stale_next; /* the domain whose fence is read anew next */
 	int ncpustats;     /* figures libvirt has of a pCPU; 0: not asked */
 	int64_t retry_ns;  /* do not connect before */

@@ -419,6 +419,36 @@ static void a_dead_connection_is_opened_anew(void **state)
 	end();
 }
 
+/* Each kind of events in turn cannot be had at first: it is asked for until it can. */
+static void events_are_asked_for_again(void **state)
+{
+	(void)state;
+	for (unsigned kind = 0; kind < 4; kind++) {
+		unsigned calls;
+
+		begin(1);
+		fake_advance(NS_PER_S);
+		fake_fail_at(3 + kind, VIR_ERR_INTERNAL_ERROR); /* after open, map */
+		assert_int_equal(virt_vcpus(virt, &cpus), 0);
+		assert_int_equal(fake_heard("libvirt's events: simulated failure"), 1);
+		fake_mask(0, 1, 0x2);
+		fake_metadata(0, "<policy mem='off'/>");
+		sample();
+		assert_int_equal(fake_heard("libvirt's events: back to normal"), 1);
+		assert_int_equal(mask(0, 1), 0x2); /* whether or not its event was missed */
+		assert_int_equal(memory(0)->state, GUEST_FOREIGN);
+		fake_mask(0, 1, 0x4);
+		fake_metadata(0, NULL);
+		sample();
+		assert_int_equal(mask(0, 1), 0x4);
+		assert_int_equal(memory(0)->state, GUEST_RUNNING);
+		calls = fake_calls();
+		assert_int_equal(virt_guests(virt, &mems), 0);
+		assert_int_equal(fake_calls(), calls + 1);
+		end();
+	}
+}
+
 /* A call that fails on a connection that is alive costs one tick and is said once. */
 static void a_failed_read_is_said_once(void **state)
 {
@@ -502,6 +532,7 @@ int main(void)
 		cmocka_unit_test(a_job_blocks),
 		cmocka_unit_test(a_failure_is_said_once),
 		cmocka_unit_test(a_dead_connection_is_opened_anew),
+		cmocka_unit_test(events_are_asked_for_again),
 		cmocka_unit_test(a_failed_read_is_said_once),
 		cmocka_unit_test(an_unread_guest_is_left_alone),
 		cmocka_unit_test(wrong_metadata_are_said),
