@@ -164,6 +164,11 @@ $(B)/tests/fake/host.o: $(filter-out %/proc.o,$(HOST))
 $(B)/tests/fault/test_%: $(B)/tests/fault/test_%.o $(FAKE) $(B)/tests/fake/host.o $(POLICY)
 	$(LINK) -o $@ $^ -lcmocka -lxml2 -lm
 
+# Files of host/ that read this machine itself, where the test is its /proc.
+MACHINE   = $(patsubst %,$(B)/%.o,host/cpuset host/log host/notify host/proc host/runtime tests/fake/stderr)
+$(B)/tests/fault/test_machine: $(B)/tests/fault/test_machine.o $(MACHINE)
+	$(LINK) -Wl,--wrap=fopen -o $@ $^ -lcmocka
+
 $(B)/tests/cli/listen: $(B)/tests/cli/listen.o
 	$(LINK) -o $@ $^
 

@@ -59,7 +59,7 @@ int runtime_dir(char *path, size_t len, char *error, size_t error_len)
 /* Percent-encoded, so that no two URIs share a name. */
 int runtime_path(const char *dir, const char *uri, const char *suffix, char *path, size_t len)
 {
-	char name[URI_NAME_MAX + 4];
+	char name[URI_NAME_MAX + 4] = "";
 	size_t used = 0;
 
 	for (; *uri && used <= URI_NAME_MAX; uri++) {
