@@ -37,6 +37,7 @@ void fake_mask(unsigned guest, unsigned vcpu,
 	       uint64_t mask); /* somebody else's pin: an event */
 uint64_t fake_mask_of(unsigned guest, unsigned vcpu);
 void fake_fence(unsigned guest, uint64_t mask); /* of the persistent definition; 0: transient */
+void fake_defined(unsigned guest);              /* the event of a new definition */
 void fake_pcpu(unsigned cpu, bool online);
 void fake_capabilities(const char *xml);           /* kept, not copied; before the connection */
 void fake_occupied(unsigned guest, bool occupied); /* by another client's query */
@@ -48,8 +49,8 @@ void fake_quota(unsigned guest, double cpus);        /* per vCPU; 0: none */
 void fake_nodes(unsigned guest, const char *list);   /* strict memory nodes */
 void fake_busy(unsigned guest, bool busy);           /* a job holds it */
 void fake_refuse(unsigned guest, int code); /* commands to it fail with this; 0: they do not */
-void fake_paused(unsigned guest, bool paused);
-void fake_reboot(unsigned guest); /* it reset itself: an event, the process stays */
+void fake_state(unsigned guest, int state); /* a virDomainState */
+void fake_reboot(unsigned guest);           /* it reset itself: an event, the process stays */
 void fake_rewind(unsigned guest); /* its vCPUs' counters start anew, and nothing tells */
 void fake_quota_all(unsigned guest, double cpus); /* of all its threads together; 0: none */
 void fake_remote(bool remote);                    /* before the connection: not this machine */
@@ -71,6 +72,7 @@ void fake_dead(bool dead);        /* every call fails; a connection that saw it 
 unsigned fake_opens(void);        /* connections opened */
 void fake_proc_fails(bool);       /* the local /proc cannot be read */
 void fake_proc_back(uint64_t ns); /* its pCPUs have been busy for so much less */
+void fake_odd(bool);              /* figures with names and types that nobody knows, too */
 void fake_node_fails(bool);       /* the node's figures cannot be had from libvirt */
 
 /* What is written to stderr from now on; how often text was, and the end of listening. */

@@ -24,7 +24,8 @@ struct _virDomain {
 };
 
 struct fake_domain {
-	bool running, busy, occupied, paused;
+	bool running, busy, occupied;
+	int state;
 	unsigned id, nvcpus;
 	char name[GUEST_NAME_LEN];
 	unsigned char uuid[UUID_LEN];
@@ -53,7 +54,7 @@ static struct {
 	uint64_t online;
 	int64_t begun_ns;              /* on the clock, when the plants' began */
 	bool dead, deaf, open, broken; /* broken: the open connection saw the daemon dead */
-	bool reverse, remote, proc_fails, node_fails;
+	bool reverse, remote, proc_fails, node_fails, odd;
 	uint64_t isolated, proc_back_ns;
 	const char *capabilities; /* NULL: a host without topology */
 } host;
@@ -115,6 +116,7 @@ struct plant_mem *fake_mem(void)
 static void start(struct fake_domain *d)
 {
 	d->running = true;
+	d->state = VIR_DOMAIN_RUNNING;
 	d->id = host.next_id++;
 	d->period = 0;
 	for (unsigned k = 0; k < d->nvcpus; k++) {
@@ -210,6 +212,21 @@ void fake_fence(unsigned guest, uint64_t mask)
 	host.guest[guest].fence = mask;
 }
 
+void fake_defined(unsigned guest)
+{
+	struct _virDomain dom = { .guest = guest, .id = host.guest[guest].id, .refs = 1 };
+
+	if (host.callback[2] && !host.deaf)
+		((virConnectDomainEventCallback)(void (*)(void))host.callback[2])(
+			&host.conn, &dom, VIR_DOMAIN_EVENT_DEFINED,
+			VIR_DOMAIN_EVENT_DEFINED_UPDATED, host.opaque[2]);
+}
+
+void fake_odd(bool odd)
+{
+	host.odd = odd;
+}
+
 void fake_capabilities(const char *xml)
 {
 	host.capabilities = xml;
@@ -261,9 +278,9 @@ void fake_refuse(unsigned guest, int code)
 	host.guest[guest].refuses = code;
 }
 
-void fake_paused(unsigned guest, bool paused)
+void fake_state(unsigned guest, int state)
 {
-	host.guest[guest].paused = paused;
+	host.guest[guest].state = state;
 }
 
 void fake_reboot(unsigned guest)
@@ -731,6 +748,21 @@ static void add_balloon(virDomainStatsRecordPtr r, const struct fake_domain *d)
 	add_u64(r, "balloon.last-update", s.last_update_s);
 }
 
+static void add_odd(virDomainStatsRecordPtr r)
+{
+	add_u64(r, "", 1);
+	add_u64(r, "vcpu.", 1);
+	add_u64(r, "vcpu.x.time", 1);
+	add_u64(r, "vcpu.0", 1);
+	add_u64(r, "vcpu.0.times", 1);
+	add_u64(r, "vcpu.900.time", 1); /* more than it has */
+	add_u64(r, "vcpu.901.delay", 1);
+	add_u64(r, "vcpu.4294967296.time", 1);
+	add_u64(r, "balloon.usable.next", 1);
+	add_int(r, "balloon.swap_out", VIR_TYPED_PARAM_INT, (unsigned)-1);
+	add_int(r, "balloon.disk_caches", VIR_TYPED_PARAM_BOOLEAN, 1);
+}
+
 static virDomainStatsRecordPtr record(unsigned guest, unsigned stats)
 {
 	const struct fake_domain *d = &host.guest[guest];
@@ -740,13 +772,14 @@ static virDomainStatsRecordPtr record(unsigned guest, unsigned stats)
 	r->dom->guest = guest;
 	r->dom->id = d->id;
 	virDomainRef(r->dom);
-	r->params = calloc(16 + 2 * FAKE_VCPUS, sizeof(*r->params));
-	add_int(r, "state.state", VIR_TYPED_PARAM_INT,
-		d->paused ? VIR_DOMAIN_PAUSED : VIR_DOMAIN_RUNNING);
+	r->params = calloc(32 + 2 * FAKE_VCPUS, sizeof(*r->params));
+	add_int(r, "state.state", VIR_TYPED_PARAM_INT, (unsigned)d->state);
 	if (stats & VIR_DOMAIN_STATS_VCPU)
 		add_vcpus(r, d);
 	if (stats & VIR_DOMAIN_STATS_BALLOON)
 		add_balloon(r, d);
+	if (host.odd)
+		add_odd(r);
 	return r;
 }
 

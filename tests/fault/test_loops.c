@@ -301,6 +301,84 @@ static void unreadable_host_memory_decides_nothing(void **state)
 	end();
 }
 
+/* ---- the report ---- */
+
+/* What SIGUSR1 and the service manager are told, of this moment only. */
+static void the_state_is_told(void **state)
+{
+	(void)state;
+	pairs_begin();
+	watch(4);
+	assert_string_equal(cpu_loop_status(cpu), "balanced");
+	assert_string_equal(mem_loop_status(mem), "host ok");
+	fake_listen();
+	cpu_loop_report(cpu);
+	mem_loop_report(mem);
+	assert_int_equal(fake_heard("cpu: balanced: spread"), 1);
+	assert_int_equal(fake_heard("cpu: state of pCPU "), 4);
+	assert_int_equal(fake_heard("cpu: state of pCPU 3: load 0."), 1);
+	assert_int_equal(fake_heard("cpu: state of guest-"), 8);
+	assert_int_equal(fake_heard("mem: host ok: available"), 1);
+	assert_int_equal(fake_heard("mem: state of guest-"), 8);
+
+	fake_proc_fails(true);
+	watch(1);
+	tick();
+	assert_string_equal(mem_loop_status(mem), "host memory unknown");
+	assert_string_equal(cpu_loop_status(cpu), "taking samples");
+	fake_listen();
+	cpu_loop_report(cpu);
+	mem_loop_report(mem);
+	assert_int_equal(fake_heard("cpu: nothing is known now"), 1);
+	assert_int_equal(fake_heard("mem: host"), 0);
+	fake_proc_fails(false);
+
+	fake_dead(true);
+	watch(1);
+	assert_string_equal(mem_loop_status(mem), "taking samples");
+	fake_listen();
+	mem_loop_report(mem);
+	assert_int_equal(fake_heard("mem: nothing is known now"), 1);
+	end();
+}
+
+static void a_tight_host_is_told(void **state)
+{
+	(void)state;
+	opt.host_memory_kib = 3 * GIB_KIB; /* less than the guests hold already */
+	begin(4, 32 * GIB_KIB);
+	for (unsigned i = 0; i < 4; i++)
+		guest(0.1, 900, BALLOON_IDEAL);
+	watch(10);
+	assert_string_equal(mem_loop_status(mem), "host out of memory (critical)");
+	assert_true(fake_heard("mem: host critical: available 0, ") > 0);
+	for (unsigned i = 0; i < 4; i++)
+		assert_false(truth(i).dead);
+	end();
+	opt.host_memory_kib = 0;
+}
+
+static void a_dry_run_says_what_it_would_do(void **state)
+{
+	(void)state;
+	opt.dry_run = true;
+	begin(4, 32 * GIB_KIB);
+	for (unsigned i = 0; i < 8; i++)
+		guest(0.5, 100, BALLOON_IDEAL);
+	for (unsigned i = 0; i < 8; i++)
+		fake_mask(i, 0, 1);
+	for (unsigned i = 0; i < 40; i++) {
+		watch(2);
+		cpu_loop_tick(cpu);
+	}
+	assert_true(fake_heard("cpu: would pin guest-") > 0);
+	assert_int_equal(fake_heard("cpu: pin guest-"), 0);
+	assert_int_equal(fake_pins() + fake_balloons(), 0);
+	mem_loop_settle(mem);
+	end();
+	opt.dry_run = false;
+}
+
 /* ---- the log ---- */
 
 static void under_journald_a_line_tells_its_priority(void **state)
@@ -350,6 +428,9 @@ int main(void)
 		cmocka_unit_test(an_unmet_shrink_is_taken_back),
 		cmocka_unit_test(stalls_are_remembered),
 		cmocka_unit_test(unreadable_host_memory_decides_nothing),
+		cmocka_unit_test(the_state_is_told),
+		cmocka_unit_test(a_tight_host_is_told),
+		cmocka_unit_test(a_dry_run_says_what_it_would_do),
 		cmocka_unit_test(under_journald_a_line_tells_its_priority),
 	};
 

@@ -123,7 +123,7 @@ static void guest_event(unsigned g)
 	case 1: fake_restart_guest(g); break;
 	case 2: fake_reboot(g); break;
 	case 3: fake_rewind(g); break;
-	case 4: fake_paused(g, dice(4) == 0); break;
+	case 4: fake_state(g, dice(4) ? VIR_DOMAIN_RUNNING : VIR_DOMAIN_PAUSED); break;
 	case 5: fake_busy(g, dice(3) == 0); break;
 	case 6: fake_refuse(g, refusals[dice(5)]); break;
 	case 7: fake_metadata(g, metadata[dice(7)]); break;

@@ -124,17 +124,46 @@ static void restarts_and_resets(void **state)
 	end();
 }
 
-static void pauses(void **state)
+static void states(void **state)
 {
+	static const struct {
+		int libvirts;
+		enum guest_state ours;
+	} cases[] = {
+		{ VIR_DOMAIN_PAUSED, GUEST_PAUSED },   { VIR_DOMAIN_PMSUSPENDED, GUEST_PAUSED },
+		{ VIR_DOMAIN_SHUTDOWN, GUEST_BUSY },   { VIR_DOMAIN_CRASHED, GUEST_BUSY },
+		{ VIR_DOMAIN_NOSTATE, GUEST_BUSY },    { 99, GUEST_BUSY },
+		{ VIR_DOMAIN_BLOCKED, GUEST_RUNNING }, { VIR_DOMAIN_RUNNING, GUEST_RUNNING },
+	};
+
 	(void)state;
 	begin(2);
-	fake_paused(1, true);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		fake_state(1, cases[i].libvirts);
+		sample();
+		assert_int_equal(memory(0)->state, GUEST_RUNNING);
+		assert_int_equal(memory(1)->state, cases[i].ours);
+	}
+	end();
+}
+
+/* What a newer daemon may tell, and what none should. */
+static void odd_figures_are_passed_over(void **state)
+{
+	uint64_t usable;
+
+	(void)state;
+	begin(2);
 	sample();
-	assert_int_equal(memory(0)->state, GUEST_RUNNING);
-	assert_int_equal(memory(1)->state, GUEST_PAUSED);
-	fake_paused(1, false);
+	usable = memory(1)->usable_kib;
+	fake_odd(true);
 	sample();
-	assert_int_equal(memory(1)->state, GUEST_RUNNING);
+	assert_int_equal(cpus.n, 4);
+	assert_true(vcpu(0, 1)->run_ns > 1 && vcpu(1, 0)->run_ns > 1);
+	assert_int_equal(mems.n, 2);
+	assert_true(memory(1)->usable_kib > usable / 2);
+	assert_int_equal(memory(1)->swap_out_kib, 0);
+	assert_int_equal(memory(1)->caches_kib, 0);
 	end();
 }
 
@@ -171,6 +200,21 @@ static void a_fence_moves(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		sample();
 	assert_int_equal(cpus.set[vcpu(0, 0)->fence].bits[0] & 0xf, 0xf);
+	end();
+}
+
+static void a_new_definition_is_told(void **state)
+{
+	(void)state;
+	begin(12);
+	sample();
+	for (unsigned i = 0; i < 12; i++) {
+		fake_fence(i, 0x6);
+		fake_defined(i);
+	}
+	sample();
+	for (unsigned i = 0; i < 12; i++)
+		assert_int_equal(cpus.set[vcpu(i, 1)->fence].bits[0], 0x6);
 	end();
 }
 
@@ -519,9 +563,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(restarts_and_resets),
-		cmocka_unit_test(pauses),
+		cmocka_unit_test(states),
+		cmocka_unit_test(odd_figures_are_passed_over),
 		cmocka_unit_test(others_pins),
 		cmocka_unit_test(a_fence_moves),
+		cmocka_unit_test(a_new_definition_is_told),
 		cmocka_unit_test(gone_guests_are_forgotten),
 		cmocka_unit_test(masks_do_not_pile_up),
 		cmocka_unit_test(pcpus_come_and_go),
