@@ -9,9 +9,12 @@
  *	pin UUID RUN VCPU FOUND ASKED BEFORE
  *	shrink UUID RUN KIB
  *
- * RUN is libvirt's id of the guest's run, since a restarted guest is as it was defined.
- * ASKED is the mask last asked for and BEFORE the one before it: it is written before the pin
- * is made, so that a crash may leave either.
+ * RUN is libvirt's id of the guest's run, since a restarted guest is as it was defined.  A
+ *daemon that was restarted as well may give the same guest the same id again.  That does no
+ *harm: a mask is put back only where one of ours still stands, on what this guest once had, and
+ *a shrink is taken back by telling the guest to keep what it holds. ASKED is the mask last
+ *asked for and BEFORE the one before it: it is written before the pin is made, so that a crash
+ *may leave either.
  */
 #include <errno.h>
 #include <fcntl.h>
