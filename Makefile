@@ -120,11 +120,10 @@ unit-binaries: $(UNITS) $(FUZZERS)
 
 sims: $(SIMS)
 
-# What tests reach of the sources: all that look for branches, and one on real guests.
+# What unit, fault, fuzz and simulated tests reach of the sources.
 coverage: deps
 	rm -rf build/cov
-	$(MAKE) all build/tests/cli/listen
-	$(MAKE) B=build/cov CFLAGS="-O0 -g --coverage" unit-binaries sims build/cov/vmbal
+	$(MAKE) B=build/cov CFLAGS="-O0 -g --coverage" unit-binaries sims
 	tests/coverage build/cov
 
 # A crash goes to the corpus of its target, which `make check` replays.
