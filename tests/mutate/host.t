@@ -62,7 +62,8 @@ mutate "a loss is said once" virt.c \
 mutate "domains of a dead connection are let go" virt.c \
 	'/^static void virt_close/,/^}/s/domain_detach\(&v->dom\[i\]\)/(void)i/'
 mutate "callbacks are taken back" virt.c 's/if \(v->callback\[i\] >= 0\)/if (false)/'
-mutate "events are asked for again" virt.c '/^static void events_register/,/^}/s/if \(v->callback\[i\] >= 0\)/if (v->deaf || v->callback[i] >= 0)/'
+mutate "events are asked for again" virt.c \
+	'/^int virt_connected/,/^}/s/events_register\(v\)/if (!v->deaf) events_register(v)/'
 mutate "what was missed without events is asked for" virt.c 's/virt_refresh\(v\);/;/'
 mutate "a new connection is another epoch" virt.c 's/v->epoch\+\+/(void)0/'
 
