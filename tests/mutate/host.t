@@ -58,7 +58,7 @@ mutate "an unread definition forbids pins" virt_sample.c 's/!d->policy_read \|\|
 mutate "a dead connection is closed" virt.c '/^void virt_check/,/^}/s/virt_close\(v\)/(void)v/'
 mutate "there is a pause between attempts" virt.c 's/proc_now_ns\(\) < v->retry_ns/false/'
 mutate "a loss is said once" virt.c \
-	'/^int virt_connected/,/^}/s/log_change\(&v->down, true,/v->down = false; &/'
+	'/^static int connect_anew/,/^}/s/log_change\(&v->down, true,/v->down = false; &/'
 mutate "domains of a dead connection are let go" virt.c \
 	'/^static void virt_close/,/^}/s/domain_detach\(&v->dom\[i\]\)/(void)i/'
 mutate "callbacks are taken back" virt.c 's/if \(v->callback\[i\] >= 0\)/if (false)/'
