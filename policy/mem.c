@@ -207,10 +207,10 @@ static void mend(struct guest *g, int64_t now_ns)
 		command(g, actual, MEM_RESTORE);
 }
 
-/* It stalled lately; on a hard host one that is not stubborn is tried all the same. */
+/* It stalled lately; in an emergency one that is not stubborn is tried all the same. */
 static bool blocked(const struct tick *t, const struct guest *g)
 {
-	bool pardoned = t->r->state >= HOST_HARD && g->mem.stalls < STALLS_KEPT;
+	bool pardoned = t->emergency && g->mem.stalls < STALLS_KEPT;
 
 	return g->mem.blocked_ns > t->now_ns && !pardoned;
 }
@@ -343,20 +343,25 @@ static double wants_growth(const struct tick *t, const struct guest *g)
 	return (double)g->target_kib + lack(g) < least ? (double)g->share_kib : 0;
 }
 
+/* Before: a guest that stalled counts as a donor in an emergency only. */
 static void judge(struct tick *t)
 {
-	double dying = 0, wanting = 0, spare = (double)t->r->spare_kib;
+	double dying = 0, spare = (double)t->r->spare_kib + (double)t->r->booting_kib;
 
-	spare += (double)t->r->booting_kib;
-	for (size_t i = 0; i < t->n; i++) {
-		struct guest *g = &t->g[i];
-
-		if (fit(g))
-			dying += fmax(0, (double)g->survive_kib - held(g));
-		if (wants_growth(t, g) > 0)
-			wanting += fmax(0, wants_growth(t, g) - held(g));
-	}
+	for (size_t i = 0; i < t->n; i++)
+		if (fit(&t->g[i]))
+			dying += fmax(0, (double)t->g[i].survive_kib - held(&t->g[i]));
 	t->emergency = dying - spare > EMERGENCY_KIB || t->r->state >= HOST_HARD;
+}
+
+/* Once shares are known: do guests want more than there is? */
+static void judge_wants(struct tick *t)
+{
+	double wanting = 0, spare = (double)t->r->spare_kib + (double)t->r->booting_kib;
+
+	for (size_t i = 0; i < t->n; i++)
+		if (wants_growth(t, &t->g[i]) > 0)
+			wanting += fmax(0, wants_growth(t, &t->g[i]) - held(&t->g[i]));
 	t->lacking = wanting > fmax(0, spare) || t->r->state >= HOST_SOFT;
 }
 
@@ -439,9 +444,10 @@ static void act(struct tick *t)
 	double deep = (double)t->r->reserve_kib - (double)t->r->least_kib;
 
 	deep += (double)t->r->booting_kib; /* there now; the balloon will take it back */
-	share_all(t);
-	t->funds_kib = (double)t->r->spare_kib;
 	judge(t);
+	share_all(t);
+	judge_wants(t);
+	t->funds_kib = (double)t->r->spare_kib;
 	grant(t, wants_rescue, t->funds_kib + deep, MEM_RESCUE);
 	for (size_t i = 0; i < t->n; i++)
 		shrink_one(t, &t->g[i]);

@@ -72,6 +72,7 @@ mutate "swapping vetoes shrinking" mem.c 's/return MEM_SWAPPING;/return MEM_NONE
 mutate "a growth is not taken back at once" mem.c 's/return MEM_HELD;$/return MEM_NONE;/'
 mutate "a donor that cannot give is not counted on" mem.c 's/return why == MEM_SWAPPING .*/return false;/'
 mutate "a hard host tries whom it had given up" mem.c 's/bool pardoned = .*/bool pardoned = false;/'
+mutate "an emergency tries whom it had given up" mem.c 's/bool pardoned = t->emergency/bool pardoned = t->r->state >= HOST_HARD/'
 mutate "a growth in need is not forgotten" mem.c 's/actual >= \(double\)g->wanted_kib;/true;/'
 mutate "no shrink below survive" mem.c \
 	's/fmax\(fmax\(goal, held\(g\) - step\), \(double\)g->survive_kib\)/fmax(goal, held(g) - step)/'

@@ -736,6 +736,24 @@ static void a_hard_host_tries_whom_it_had_given_up(void **state)
 	assert_int_equal(r.g[0].reason, MEM_EMERGENCY);
 }
 
+static void an_emergency_tries_whom_it_had_given_up(void **state)
+{
+	struct rig r = rig(2, 1500, 200);
+
+	(void)state;
+	r.stuck[0] = true;
+	assert_true(commanded(&r, 0, 10));
+	assert_true(commanded(&r, 0, 10));
+	assert_int_equal(r.g[0].reason, MEM_RESTORE);
+	r.stuck[0] = false;
+	assert_false(commanded(&r, 0, 20));
+	r.host.available_kib = r.report.reserve_kib + r.report.outstanding_kib;
+	r.use_mib[1] = r.g[1].actual_kib / MIB - 50;
+	assert_true(commanded(&r, 0, 5));
+	assert_int_equal(r.g[0].reason, MEM_EMERGENCY);
+	assert_int_equal(r.report.state, HOST_OK);
+}
+
 static void a_growth_in_need_is_not_forgotten(void **state)
 {
 	struct rig r = rig(1, 512, 420);
@@ -809,6 +827,7 @@ int main(void)
 		cmocka_unit_test(one_command_on_one_sample),
 		cmocka_unit_test(a_balloon_that_let_go_is_adopted),
 		cmocka_unit_test(a_hard_host_tries_whom_it_had_given_up),
+		cmocka_unit_test(an_emergency_tries_whom_it_had_given_up),
 		cmocka_unit_test(a_growth_in_need_is_not_forgotten),
 		cmocka_unit_test(the_owners_limit_squeezes_nobody),
 		cmocka_unit_test(everything_has_a_name),
