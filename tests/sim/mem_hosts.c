@@ -209,12 +209,21 @@ static void all_at_most(struct mem_sim *s, bool decide)
 	(void)s, (void)decide;
 }
 
-static double use_mib(const struct mem_sim *s)
+/* What its balloon cannot take, used or not: by the ledger it may touch that any time. */
+static double kept_kib(const struct plant_mem_guest *g)
+{
+	if (g->balloon == BALLOON_LIMITED)
+		return (double)g->limit_kib;
+	return shrinks(g) || g->stale_s > 0 ? 0 : (double)g->max_kib;
+}
+
+static double use_mib(const struct mem_sim *s, const struct random_host *h)
 {
 	double use = OTHERS;
 
 	for (size_t i = 0; i < s->n; i++)
-		use += (double)mem_sim_truth(s, i).use_kib / MIBF + VMM;
+		use += fmax((double)mem_sim_truth(s, i).use_kib, kept_kib(&h->guest[i])) / MIBF +
+		       VMM;
 	return use;
 }
 
@@ -234,7 +243,7 @@ bool random_host_fits(const struct random_host *h)
 	}
 	for (double t = 1; t <= HOST_SECONDS; t++) {
 		mem_sim_tick(s);
-		most = fmax(most, use_mib(s) + plant_course_at(&h->others, t) / MIBF);
+		most = fmax(most, use_mib(s, h) + plant_course_at(&h->others, t) / MIBF);
 	}
 	mem_sim_free(s);
 	return most <= has;

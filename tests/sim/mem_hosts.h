@@ -24,7 +24,7 @@ struct random_host {
 
 void random_host(struct random_host *h, uint64_t seed);
 
-/* What the guests use leaves the host its reserve at any time, if none has a free page. */
+/* What guests use, or their balloons cannot take, leaves the host its reserve at any time. */
 bool random_host_fits(const struct random_host *h);
 
 struct mem_sim *random_host_sim(const struct random_host *h, double interval_s);
