@@ -222,7 +222,8 @@ static double use_mib(const struct mem_sim *s, const struct random_host *h)
 	double use = OTHERS;
 
 	for (size_t i = 0; i < s->n; i++)
-		use += fmax((double)mem_sim_truth(s, i).use_kib, kept_kib(&h->guest[i])) / MIBF +
+		use += fmax((double)mem_sim_truth(s, i).use_kib, kept_kib(&h->guest[i])) /
+			       MIBF +
 		       VMM;
 	return use;
 }
