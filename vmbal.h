@@ -175,7 +175,7 @@ struct cpu_limits {
 	double start_points; /* spread that starts an action */
 	double stop_points;  /* spread an action aims at */
 	double aim;          /* fullest bin an action aims at, over the lower bound */
-	double severe;       /* fullest bin, over the lower bound, that needs no waiting */
+	double severe; /* over the lower bound: a full bin that is fuller needs no waiting */
 };
 extern const struct cpu_limits cpu_limits_default;
 

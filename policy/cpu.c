@@ -18,7 +18,6 @@
 #define PERSIST       2     /* intervals over the threshold: one may be a burst */
 #define LASTING       20    /* intervals that a fullest bin a little too full is borne */
 #define NOISE_SIGMAS  2.0   /* deviations: a smaller gain is chance, 1 in 20 */
-#define SPREAD_FALL   0.8   /* a spread worth a pin falls at least to so much of itself */
 #define PAY           0.2   /* fall of the sum of squares per squared demand that moves */
 #define LITTLE        0.007 /* CPUs over its aim: a fullest bin so full is worth a patient look */
 #define BACKOFF_FREE  2     /* passes in a row that cost no waiting */
@@ -324,7 +323,8 @@ static enum cpu_why trigger(struct tick *t, const struct place_score *now)
 	struct cpu_host *h = t->h;
 	double bound = t->place.bound;
 
-	t->severe = now->fullest > t->lim->severe * bound + NOISE_SIGMAS * t->out->noise;
+	t->severe = now->fullest >= 1 &&
+		    now->fullest > t->lim->severe * bound + NOISE_SIGMAS * t->out->noise;
 	if (now->spread > t->lim->start_points || t->severe)
 		h->over++;
 	else
@@ -354,15 +354,15 @@ static bool above_noise(const struct place_score *now, const struct place_score 
 
 	if (now->fullest - plan->fullest >= NOISE_SIGMAS * sigma)
 		return true;
-	return fall >= NOISE_SIGMAS * average && plan->spread <= SPREAD_FALL * now->spread;
+	return fall >= NOISE_SIGMAS * average;
 }
 
 /* May we act now, whatever the plan?  Else how long not. */
-static enum cpu_why may_act(struct tick *t, const struct place_score *now)
+static enum cpu_why may_act(struct tick *t)
 {
 	struct cpu_host *h = t->h;
 	unsigned wait = backoff(h);
-	bool exempt = t->spare && now->fullest >= t->lim->severe * fmax(1, t->place.bound);
+	bool exempt = t->spare && t->severe;
 
 	if (h->quiet < wait && !exempt) {
 		t->out->wait = wait - h->quiet;
@@ -378,10 +378,9 @@ static enum cpu_why worth_it(struct tick *t, const struct place_score *now,
 		return CPU_BOUND;
 	if (!above_noise(now, plan, t->out->noise, average))
 		return CPU_NOISE;
-	if (now->fullest < t->lim->severe * fmax(1, t->place.bound) &&
-	    now->squares - plan->squares < PAY * plan->moved)
+	if (!t->severe && now->squares - plan->squares < PAY * plan->moved)
 		return CPU_COSTLY;
-	return may_act(t, now);
+	return may_act(t);
 }
 
 /* ---- acting ------------------------------------------------------------------------- */

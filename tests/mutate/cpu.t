@@ -56,6 +56,8 @@ mutate "nobody crosses to a fuller node" node.c 's/if \(full\(p\) - full\(q\) > 
 # When it goes.
 mutate "a mild case waits for a second interval" cpu.c 's/^#define PERSIST .*/#define PERSIST 1/'
 mutate "a severe case does not wait" cpu.c 's/if \(t->severe \|\| /if (/'
+mutate "no case is severe where nothing is full" cpu.c 's/t->severe = now->fullest >= 1 &&/t->severe =/'
+mutate "a severe case pays any price" cpu.c 's/if \(!t->severe && now->squares/if (now->squares/'
 mutate "a threshold to start" cpu.c 's/now->spread > t->lim->start_points/now->spread > 0/'
 mutate "gain above noise" cpu.c 's/if \(!above_noise\(.*/if (false)/'
 mutate "pins must pay" cpu.c 's/now->squares - plan->squares < PAY \* plan->moved/false/'

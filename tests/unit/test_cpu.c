@@ -162,6 +162,36 @@ static void a_severe_case_waits_for_nobody(void **state)
 				 f->vcpu[i].target == 0 ? VCPU_STAYS : VCPU_EVEN_OUT);
 }
 
+static void what_is_not_full_is_not_severe(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 8; i++)
+		add(f, 0.1, 0);
+	assert_int_equal(decide(f), 0);
+	assert_int_equal(f->report.why, CPU_PERSIST);
+	assert_int_equal(decide(f), 6);
+}
+
+/* What the pins save is less than PAY of what they move, but the fullest pCPU starves its
+ * guests. */
+static void a_severe_case_pays_any_price(void **state)
+{
+	static const struct {
+		double wants;
+		int bin;
+	} a[] = { { 0.75, 0 }, { 0.45, 0 }, { 1.00, 1 }, { 0.80, 1 }, { 0.90, 2 },
+		  { 0.25, 2 }, { 0.20, 3 }, { 0.25, 3 }, { 0.65, 3 } };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(a) / sizeof(a[0]); i++)
+		add(f, a[i].wants, a[i].bin);
+	assert_true(decide(f) > 0);
+	assert_int_equal(f->report.why, CPU_ACTING);
+	assert_float_equal(f->report.fullest, 1.8, 0.01);
+	assert_float_equal(f->report.fullest_after, 1.4, 0.01);
+}
+
 static void a_mild_case_waits_for_a_second_interval(void **state)
 {
 	struct fixture *f = *state;
@@ -199,7 +229,8 @@ static void one_busy_vcpu_stays(void **state)
 	assert_int_equal(f->report.why, CPU_BOUND);
 }
 
-/* Twice the same host: where samples never wobbled the gain is real, where they did it is chance. */
+/* Twice the same host: where samples never wobbled the gain is real, where they did it is
+ * chance. */
 static void noise_is_no_reason(void **state)
 {
 	struct fixture *f = *state;
@@ -473,6 +504,8 @@ int main(void)
 		TEST(nothing_to_do_without_guests),
 		TEST(a_balanced_host_is_left_alone),
 		TEST(a_severe_case_waits_for_nobody),
+		TEST(what_is_not_full_is_not_severe),
+		TEST(a_severe_case_pays_any_price),
 		TEST(a_mild_case_waits_for_a_second_interval),
 		TEST(between_the_thresholds_nothing_happens),
 		TEST(one_busy_vcpu_stays),
