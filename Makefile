@@ -91,18 +91,21 @@ demo: deps
 	lab/demo
 
 check: deps
-	$(MAKE) all tests
+	$(MAKE) -j$$(nproc) all tests
 	tests/run
 
 check-all: deps
-	$(MAKE) all tests unit-binaries sanitized
-	PROGRAM=build/asan/vmbal tests/run --rest
-	$(MAKE) fuzz FUZZ_SECONDS=360
-	PROGRAM=build/tsan/vmbal tests/run tests/e2e/both.t
+	$(MAKE) -j$$(nproc) all tests unit-binaries sanitized
+	failed=0; PROGRAM=build/asan/vmbal tests/run --rest || failed=1; \
+	$(MAKE) fuzz FUZZ_SECONDS=420 || failed=1; \
+	PROGRAM=build/tsan/vmbal tests/run tests/e2e/both.t || failed=1; exit $$failed
 
 # Figures: the policies on random simulated hosts, and beside the rules of other programs.
 bench: sims
 	$(B)/tests/sim/t_cpu_random
+	$(B)/tests/sim/t_cpu_random -o
+	$(B)/tests/sim/t_cpu_random -p 0
+	$(B)/tests/sim/t_cpu_scale
 	$(B)/tests/sim/t_mem_random
 	$(B)/tests/sim/t_mem_random 50001 55000
 	$(B)/tests/sim/mem_score

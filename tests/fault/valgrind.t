@@ -14,10 +14,18 @@ clean() { # NAME EXIT-STATUS COMMAND...
 }
 
 export CMOCKA_MESSAGE_OUTPUT=TAP
+export SOAK_INTERVALS=4000 # within the soak's warm-up: valgrind's malloc does not tell what it holds
 for t in build/tests/unit/test_* build/tests/fault/test_*; do
 	[[ $t = *.o ]] || clean "$(basename "$t")" 0 "$t"
 done
 clean "t_mem" 0 build/tests/sim/t_mem
+
+# A plan for 10,000 vCPUs on 512 pCPUs is to take no more than 10 ms; `make bench` has the times.
+millions=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect=place_plan \
+	build/tests/sim/t_cpu_scale 2>&1 | awk '/planned in/ { n++ } /Collected/ { x = $NF }
+	END { print n ? int(x / n / 7 / 1e6) : "no" }')
+within "a plan for 10,000 vCPUs: million instructions" "$millions" 1 45
+
 clean "no libvirtd" 1 ./vmbal -c 'qemu+unix:///system?socket=/nonexistent/sock' --once cpu 1 mem 1
 clean "wrong usage" 2 ./vmbal cpu nonsense
 plan
