@@ -416,7 +416,7 @@ struct need_history {
 	double step_kib, noise_kib;    /* the last change of D; how far it turns back at once */
 };
 
-#define STALLS_KEPT 3 /* so many within an hour: uncooperative */
+#define STALLS_KEPT 3 /* so many, none an hour after the last: uncooperative */
 
 /* What policy/ledger.c and policy/mem.c remember of a guest.  All zero: nothing yet. */
 struct mem_history {
@@ -430,13 +430,13 @@ struct mem_history {
 	bool shrinking;                  /* that shrink is not done */
 	int64_t progress_ns; /* the shrink got as far as progress_kib at that time */
 	uint64_t progress_kib;
-	bool stalled;                  /* the shrink makes no progress */
-	int64_t stall_ns[STALLS_KEPT]; /* when its latest stalls were */
-	unsigned stalls;               /* how many there were */
-	int64_t blocked_ns;            /* no shrink before this */
-	int64_t refused_ns;            /* no command before this */
-	unsigned refusals;             /* in a row */
-	uint64_t before_kib;           /* what it needed before it restarted */
+	bool stalled;        /* the shrink makes no progress */
+	int64_t stall_ns;    /* when it stalled last */
+	unsigned stalls;     /* how many times, none an hour after the one before */
+	int64_t blocked_ns;  /* no shrink before this */
+	int64_t refused_ns;  /* no command before this */
+	unsigned refusals;   /* in a row */
+	uint64_t before_kib; /* what it needed before it restarted */
 };
 
 /* The tiers of sharing: each is filled for all before the next. */

@@ -343,7 +343,7 @@ static double wants_growth(const struct tick *t, const struct guest *g)
 	return (double)g->target_kib + lack(g) < least ? (double)g->share_kib : 0;
 }
 
-/* Before: a guest that stalled counts as a donor in an emergency only. */
+/* Before shares are known: an emergency also tries donors that stalled once or twice. */
 static void judge(struct tick *t)
 {
 	double dying = 0, spare = (double)t->r->spare_kib + (double)t->r->booting_kib;
@@ -495,19 +495,15 @@ void mem_decide(struct mem_state *state, const struct mem_conf *conf,
 
 static void count_stall(struct mem_history *m, int64_t now_ns)
 {
-	unsigned recent = 0, doublings;
 	int64_t block_ns = BLOCK_NS;
 
-	for (unsigned i = 0; i < m->stalls && i < STALLS_KEPT; i++)
-		recent += now_ns - m->stall_ns[i] < HOUR_NS;
-	if (recent == 0)
+	if (now_ns - m->stall_ns >= HOUR_NS)
 		m->stalls = 0;
-	m->stall_ns[m->stalls++ % STALLS_KEPT] = now_ns;
-	for (doublings = 1; doublings < m->stalls && doublings < DOUBLINGS; doublings++)
+	m->stall_ns = now_ns;
+	m->stalls++;
+	for (unsigned i = 1; i < m->stalls && i < STALLS_KEPT; i++)
 		block_ns *= 2;
-	if (recent + 1 >= STALLS_KEPT)
-		block_ns = HOUR_NS;
-	m->blocked_ns = now_ns + block_ns;
+	m->blocked_ns = now_ns + (m->stalls < STALLS_KEPT ? block_ns : HOUR_NS);
 }
 
 void mem_applied(struct guest *g, int64_t now_ns)

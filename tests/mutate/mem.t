@@ -41,8 +41,8 @@ mutate "the host has a reserve" ledger.c 's/RESERVE_KIB, RESERVE_SCALE \*/0, 0 *
 mutate "a rescue leaves the least" ledger.c \
 	's/\(uint64_t\)fmax\(LEAST_KIB, scale.*/(uint64_t)(scale((double)host->total_kib) * 0);/'
 mutate "a bad host state is left step by step" ledger.c 's/state->host--/state->host = now/'
-mutate "pressure counts" ledger.c 's/host->pressure >= SOFT_PRESSURE/false/'
-mutate "much pressure counts more" ledger.c 's/host->pressure >= HARD_PRESSURE/false/'
+mutate "pressure counts" ledger.c 's/host->pressure >= 100 \* SOFT_PRESSURE/false/'
+mutate "much pressure counts more" ledger.c 's/host->pressure >= 100 \* HARD_PRESSURE/false/'
 mutate "unknown host memory decides nothing" ledger.c 's/report->known = .*/report->known = true;/'
 
 # What is commanded.
@@ -62,8 +62,9 @@ mutate "one command on one sample" mem.c \
 mutate "a stalled shrink is taken back" mem.c 's/m->stalled = true;/m->stalled = false;/'
 mutate "a slow balloon is not a stuck one" mem.c \
 	's/< STALL_RATE \* elapsed_s/< 1e9/'
-mutate "a stalled guest is blocked" mem.c 's/m->blocked_ns = now_ns \+ block_ns/m->blocked_ns = 0/'
-mutate "thrice stalled is no donor" mem.c 's/recent \+ 1 >= STALLS_KEPT/false/'
+mutate "a stalled guest is blocked" mem.c 's/m->blocked_ns = now_ns \+ .*/m->blocked_ns = 0;/'
+mutate "thrice stalled is no donor" mem.c 's/m->stalls < STALLS_KEPT \? block_ns : HOUR_NS/block_ns/'
+mutate "a growth is kept for a while" mem.c 's/^#define KEEP_NS .*/#define KEEP_NS 0/'
 mutate "a growth nobody takes up is forgotten" mem.c 's/ \|\| ungrown//'
 mutate "a balloon that falls unasked is adopted" mem.c 's/bool falls = .*/bool falls = false;/'
 mutate "an emergency takes no trickles" mem.c 's/URGENT_BANDS \* band\(g\)/0/'
