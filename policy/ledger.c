@@ -33,8 +33,8 @@
 #define KEPT_TIMES   2               /* shrinks that RSS did not follow: it never will */
 #define QUIET_NS     (3 * SECOND_NS) /* actual and RSS agree again after a move */
 
-#define SOFT_PRESSURE 10.0 /* percent of time some task waits for memory: a host that swaps */
-#define HARD_PRESSURE 30.0
+#define SOFT_PRESSURE 0.10 /* of time some task waits for memory: a host that swaps */
+#define HARD_PRESSURE 0.30
 #define CALM_TIMES    3 /* intervals before a better state is believed */
 
 bool ledger_booting(const struct guest *g)
@@ -159,9 +159,9 @@ static enum mem_host_state state_now(const struct mem_host *host, const struct m
 {
 	if (r->available_kib < r->least_kib / 2)
 		return HOST_CRITICAL;
-	if (r->available_kib < r->least_kib || host->pressure >= HARD_PRESSURE)
+	if (r->available_kib < r->least_kib || host->pressure >= 100 * HARD_PRESSURE)
 		return HOST_HARD;
-	if (r->available_kib < r->reserve_kib || host->pressure >= SOFT_PRESSURE)
+	if (r->available_kib < r->reserve_kib || host->pressure >= 100 * SOFT_PRESSURE)
 		return HOST_SOFT;
 	return HOST_OK;
 }

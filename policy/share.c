@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-#define COMFORT_PART 0.5 /* of what is left after all needs: the rest stays with the host */
+#define SPARE_PART 0.5 /* of what is left after all needs: the rest stays with the host */
 
 static double weight(const struct guest *g)
 {
@@ -69,7 +69,7 @@ void share_deal(struct guest *g, size_t n, double pool_kib)
 		pool_kib -= (double)g[i].dealt_kib;
 	}
 	for (enum mem_tier t = TIER_BASE + 1; t < MEM_TIERS; t++) {
-		double part = t == TIER_COMFORT ? COMFORT_PART : 1;
+		double part = t == TIER_COMFORT ? SPARE_PART : 1;
 
 		pool_kib -= deal_tier(g, n, t, fmax(0, pool_kib) * part);
 	}

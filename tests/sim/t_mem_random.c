@@ -121,7 +121,7 @@ int main(int argc, char **argv)
 	ok(sum.violations == 0, "random hosts: every invariant holds (%u broken)",
 	   sum.violations);
 	ok(sum.deaths == sum.doomed,
-	   "random hosts: no guest dies (%u), but where the guests use more than there is (%u)",
+	   "random hosts: no guest dies (%u), but where the guests use, or keep, more than there is (%u)",
 	   sum.deaths - sum.doomed, sum.doomed);
 	ok(sum.breaches == 0, "random hosts: the host keeps its least (%u)", sum.breaches);
 	ok(sum.commands / sum.hosts < COMMANDS,
