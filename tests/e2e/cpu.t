@@ -9,22 +9,30 @@ last_pcpu=$((pcpus - 1))
 begin "$n" --max 256
 
 loads() { # PERCENT of guest 1, 2, ...: given ones are repeated
-	local i=0 given=("$@")
-	while [ $((i++)) -lt "$n" ]; do
-		$lab load $i cpu "${given[$(((i - 1) % $#))]}" >/dev/null
+	local i given=("$@") began=()
+	for ((i = 0; i < n; i++)); do
+		$lab load $((i + 1)) cpu "${given[$((i % $#))]}" >/dev/null &
+		began+=($!)
 	done
+	wait "${began[@]}"
 }
 
 pin_range() { # FIRST LAST CPULIST
-	local i
-	for ((i = $1; i <= $2; i++)); do $lab pin "$i" "$3" >/dev/null; done
+	local i began=()
+	for ((i = $1; i <= $2; i++)); do
+		$lab pin "$i" "$3" >/dev/null &
+		began+=($!)
+	done
+	wait "${began[@]}"
 }
 
 all_on_first() { pin_range 1 "$n" 0; }
 all_free() { pin_range 1 "$n" r; }
 in_turn() {
-	local i
-	for ((i = 0; i < n; i++)); do $lab pin $((i + 1)) $((i % pcpus)) >/dev/null; done
+	local c
+	for ((c = 0; c < pcpus; c++)); do
+		pin_range $((c * n / pcpus + 1)) $(((c + 1) * n / pcpus)) $c
+	done
 }
 # Two crowds: half and half, or three to one where there are just two pCPUs.
 two_crowds() {
@@ -72,7 +80,7 @@ leave=$((n - n / pcpus))
 # Within "settle" all pins are to be made; over "judged", both in seconds, balance is judged and no
 # pin is made.
 settle=12
-judged=16
+judged=14
 loads 10 11 12 13 14 15
 case_of "light, all on one" $leave all_on_first
 case_of "light, two crowds" $((pcpus > 2 ? n - 2 * n / pcpus : n / 4 + 1)) two_crowds
@@ -94,7 +102,7 @@ for ((c = 0; c < pcpus; c++)); do
 done
 
 settle=10
-judged=12
+judged=10
 loads 100
 case_of "full, all on one" $leave all_on_first
 settle=0 case_of "full, balanced" 0 in_turn

@@ -41,10 +41,10 @@ holds "SIGUSR1: a line for each vCPU and pCPU" "$(show_log)" \
 	test "$(grep -cE 'cpu: state of (pCPU [0-9]|vmbal-lab-[12]/0 )' "$work/log")" -eq $((pcpus + 2))
 stop_vmbal
 holds "an end leaves pins" "$(masks)" test "$(masks)" != "$found"
-out=$(./vmbal -n restore 2>&1)
+out=$("$program" -n restore 2>&1)
 holds "a dry run shows what would be restored" "$out" grep -q 'would pin.*as it was found' <<<"$out"
 holds "... and restores nothing" "$(masks)" test "$(masks)" != "$found" -a -e "$state.pins"
-./vmbal restore 2>"$work/log"
+"$program" restore 2>"$work/log"
 ok $? "restore: exit 0" "$(show_log)"
 as_found "restore"
 
@@ -56,7 +56,7 @@ sleep 2.5
 kill -KILL $vmbal
 wait $vmbal 2>/dev/null
 vmbal=
-./vmbal restore 2>"$work/log"
+"$program" restore 2>"$work/log"
 ok $? "restore after two SIGKILLs: exit 0" "$(show_log)"
 as_found "two SIGKILLs"
 
@@ -74,7 +74,7 @@ uri qemu:///system
 boot $(</proc/sys/kernel/random/boot_id)
 shrink $(virsh domuuid "$(guest 1)" | head -n 1) $(virsh domid "$(guest 1)" | head -n 1) 307200
 END
-./vmbal restore 2>"$work/log"
+"$program" restore 2>"$work/log"
 ok $? "restore with a shrink under way: exit 0" "$(show_log)"
 virsh -q resume "$(guest 1)"
 sleep 2
