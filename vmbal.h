@@ -392,7 +392,7 @@ enum mem_reason {
 	MEM_REASONS
 };
 
-#define PEAK_SECONDS 5
+#define PEAK_SECONDS 5 /* a demand that is back within so many was there all the time */
 
 /* What policy/need.c remembers of a guest.  All zero: nothing yet. */
 struct need_history {
@@ -487,7 +487,7 @@ struct guest {
 	uint64_t free_kib;      /* out: actual - D: what it can use at once */
 	double velocity;        /* out: KiB/s by which D is growing, never negative */
 	uint64_t floor_kib;     /* out: never shrunk below this */
-	uint64_t peak_kib;      /* out: D10, the largest D of the last ten seconds */
+	uint64_t peak_kib;      /* out: the largest D of the last two seconds */
 	uint64_t survive_kib;   /* out: outlasts a decision's delay */
 	uint64_t wanted_kib;    /* out: need */
 	uint64_t comfort_kib;   /* out: need and some, when the host is well */

@@ -27,7 +27,12 @@
 #define MOVED_KIB       (2 * MIB)   /* the balloon moved: more than its own rounding */
 #define LEAST_STEP_S    0.5         /* two samples closer than this give no velocity */
 
-/* Beyond D10: what no shrink may touch, what a decision's delay needs, room to grow. */
+/*
+ * Beyond the largest D of some seconds: what no shrink may touch, what a decision's delay
+ * needs, room to grow.  The floor looks back less far: what a guest has just freed saves
+ * others.
+ */
+#define FLOOR_SECONDS 2
 #define FLOOR_PART    0.05
 #define FLOOR_KIB     (64 * MIB)
 #define SURVIVE_DELAY 0.4 /* of the interval: rescue acts within a second, grants take one */
@@ -106,12 +111,13 @@ static bool demand_of(struct guest *g, int64_t now_ns, double *demand_kib)
 	return true;
 }
 
-static double peak(const struct need_history *h)
+/* The largest D of the last so many seconds, the current one among them. */
+static double peak(const struct need_history *h, int seconds)
 {
 	double most = h->demand_kib;
 
-	for (size_t i = 0; i < PEAK_SECONDS; i++)
-		most = fmax(most, h->peak_kib[i]);
+	for (int64_t s = h->peak_s; s >= 0 && s > h->peak_s - seconds; s--)
+		most = fmax(most, h->peak_kib[s % PEAK_SECONDS]);
 	return most;
 }
 
@@ -139,10 +145,10 @@ static void note_noise(struct need_history *h, double demand_kib, double elapsed
 	h->step_kib = h->sample_ns != 0 ? step : 0;
 }
 
-/* Growth counts beyond the recent peak, which the floor covers already, and beyond noise. */
+/* Growth counts beyond the recent peak, which need covers already, and beyond noise. */
 static void note_velocity(struct need_history *h, double demand_kib, double elapsed_s)
 {
-	double rise = demand_kib - peak(h) - NOISE_TIMES * h->noise_kib;
+	double rise = demand_kib - peak(h, PEAK_SECONDS) - NOISE_TIMES * h->noise_kib;
 
 	h->velocity = halved(h->velocity, elapsed_s, VELOCITY_HALF_S);
 	if (h->sample_ns != 0 && rise > 0)
@@ -255,8 +261,9 @@ void need_levels(struct guest *g, double interval_s, int64_t now_ns)
 	double age = fmin(seconds(h->sample_ns, now_ns), seconds(0, FRESH_NS));
 	double v = halved(h->velocity, age, VELOCITY_HALF_S);
 	double now = h->demand_kib + h->velocity * age;
-	double top = fmax(peak(h), now) + h->swap_debt_kib;
-	double floor = top + room(g, top, FLOOR_PART, FLOOR_KIB);
+	double base = fmax(peak(h, FLOOR_SECONDS), now) + h->swap_debt_kib;
+	double floor = base + room(g, base, FLOOR_PART, FLOOR_KIB);
+	double top = fmax(peak(h, PEAK_SECONDS), now) + h->swap_debt_kib;
 	double need = top + room(g, top, NEED_PART, NEED_KIB) + v * (interval_s + REACT_S);
 	double comfort =
 		top + room(g, top, COMFORT_PART, COMFORT_KIB) + v * (2 * interval_s + REACT_S);
@@ -267,7 +274,7 @@ void need_levels(struct guest *g, double interval_s, int64_t now_ns)
 		g->actual_kib - (g->demand_kib < g->actual_kib ? g->demand_kib : g->actual_kib);
 	g->velocity = v;
 	g->floor_kib = (uint64_t)clamp(floor, (double)g->min_kib, (double)g->max_kib);
-	g->peak_kib = (uint64_t)clamp(top, (double)g->min_kib, (double)g->floor_kib);
+	g->peak_kib = (uint64_t)clamp(base, (double)g->min_kib, (double)g->floor_kib);
 	g->survive_kib = (uint64_t)range(g, floor + v * (SURVIVE_DELAY * interval_s + REACT_S));
 	g->wanted_kib = (uint64_t)range(g, fmax(need, (double)g->survive_kib));
 	g->comfort_kib =

@@ -17,7 +17,9 @@ mutate "MemTotal is trusted only where it follows" need.c \
 	's/offset >= 0 && offset < ballooned/true/'
 mutate "levels stay within the guest's range" need.c \
 	's/g->floor_kib = \(uint64_t\)clamp\(floor, .*/g->floor_kib = (uint64_t)floor;/'
-mutate "demand is remembered for seconds" need.c 's/i < PEAK_SECONDS/i < 0/'
+mutate "demand is remembered for seconds" need.c 's/peak\(h, PEAK_SECONDS\), now/peak(h, 0), now/'
+mutate "the floor, too, remembers it" need.c 's/^#define FLOOR_SECONDS .*/#define FLOOR_SECONDS 0/'
+mutate "but not for long" need.c 's/^#define FLOOR_SECONDS .*/#define FLOOR_SECONDS PEAK_SECONDS/'
 mutate "the working set is remembered for minutes" need.c 's/fmax\(working, /fmax(0, /'
 mutate "velocity is added" need.c 's/h->velocity = fmax\(h->velocity, .*/h->velocity = 0;/'
 mutate "noise is no growth" need.c 's/NOISE_TIMES \* h->noise_kib/0/'

@@ -183,7 +183,7 @@ static void regrowth_below_the_peak_is_covered(void **state)
 	uses(&f, 300);
 	uses(&f, 340);
 	near(f.g.velocity, 0, 1);
-	assert_true(f.g.floor_kib >= 464 * MIB);
+	assert_true(f.g.wanted_kib >= 528 * MIB);
 }
 
 static void the_peak_is_forgotten(void **state)
@@ -192,10 +192,14 @@ static void the_peak_is_forgotten(void **state)
 
 	(void)state;
 	uses_for(&f, 800, 3);
-	uses_for(&f, 400, PEAK_SECONDS - 1);
+	uses(&f, 400);
 	near(mib(f.g.floor_kib), 864, 1);
-	uses_for(&f, 400, 2);
+	uses(&f, 400);
 	near(mib(f.g.floor_kib), 464, 1);
+	uses_for(&f, 400, PEAK_SECONDS - 3);
+	near(mib(f.g.wanted_kib), 960, 1);
+	uses_for(&f, 400, 2);
+	near(mib(f.g.wanted_kib), 528, 1);
 	assert_true(f.g.comfort_kib > 800 * MIB); /* but what worked may come back */
 	uses_for(&f, 400, 600);
 	near(mib(f.g.comfort_kib), 624, 1);
