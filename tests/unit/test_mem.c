@@ -754,6 +754,28 @@ static void an_emergency_tries_whom_it_had_given_up(void **state)
 	assert_int_equal(r.report.state, HOST_OK);
 }
 
+/* What becomes of a guest of this size that uses 200 MiB, when another is about to run dry. */
+static enum mem_reason in_an_emergency(uint64_t size_mib)
+{
+	struct rig r = rig(2, 1500, 200);
+
+	r.g[0].actual_kib = size_mib * MIB;
+	r.g[0].rss_kib = (size_mib + 32) * MIB;
+	tick(&r);
+	r.use_mib[1] = 1450;
+	r.host.available_kib = r.report.reserve_kib + r.report.outstanding_kib;
+	tick(&r);
+	return r.g[0].reason;
+}
+
+/* Each command spoils two samples: who is close to his share is left alone. */
+static void an_emergency_takes_no_trickles(void **state)
+{
+	(void)state;
+	assert_int_equal(in_an_emergency(300), MEM_EMERGENCY);
+	assert_int_equal(in_an_emergency(272), MEM_SHORT);
+}
+
 static void a_growth_in_need_is_not_forgotten(void **state)
 {
 	struct rig r = rig(1, 512, 420);
@@ -828,6 +850,7 @@ int main(void)
 		cmocka_unit_test(a_balloon_that_let_go_is_adopted),
 		cmocka_unit_test(a_hard_host_tries_whom_it_had_given_up),
 		cmocka_unit_test(an_emergency_tries_whom_it_had_given_up),
+		cmocka_unit_test(an_emergency_takes_no_trickles),
 		cmocka_unit_test(a_growth_in_need_is_not_forgotten),
 		cmocka_unit_test(the_owners_limit_squeezes_nobody),
 		cmocka_unit_test(everything_has_a_name),
