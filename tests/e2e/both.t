@@ -51,8 +51,10 @@ holds "dry run: no mask changed" "" test "$masks" = "$(for g in 1 2 3 4; do virs
 "$program" -g "$guests" --once cpu 1 mem 1 2>"$work/log"
 ok $? "once: exit 0" "$(show_log)"
 holds "once: pinned" "$(show_log)" grep -q 'cpu: pin ' "$work/log"
-faketime -f '+0 x30' "$program" -g "$guests" -n --once cpu 200 mem 1 2>"$work/log"
-ok $? "once: a loop that is done does not count as stuck while the other waits" "$(show_log)"
+if ! ldd "$program" | grep -q libtsan; then # from it libfaketime hides what the loops wait for
+	faketime -f '+0 x30' "$program" -g "$guests" -n --once cpu 200 mem 1 2>"$work/log"
+	ok $? "once: a loop that is done does not count as stuck while the other waits" "$(show_log)"
+fi
 
 # A tick that changes nothing makes the same few calls however many guests there are.
 calls() { # GUESTS: entries of libvirt's API in the four quietest seconds of both loops, by its log
