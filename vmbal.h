@@ -416,7 +416,7 @@ struct need_history {
 	double step_kib, noise_kib;    /* the last change of D; how far it turns back at once */
 };
 
-#define STALLS_KEPT 3 /* so many, none an hour after the last: uncooperative */
+#define STALLS_KEPT 3 /* so many, each within an hour of the one before: uncooperative */
 
 /* What policy/ledger.c and policy/mem.c remember of a guest.  All zero: nothing yet. */
 struct mem_history {
@@ -432,7 +432,7 @@ struct mem_history {
 	uint64_t progress_kib;
 	bool stalled;        /* the shrink makes no progress */
 	int64_t stall_ns;    /* when it stalled last */
-	unsigned stalls;     /* how many times, none an hour after the one before */
+	unsigned stalls;     /* how many times, each within an hour of the one before */
 	int64_t blocked_ns;  /* no shrink before this */
 	int64_t refused_ns;  /* no command before this */
 	unsigned refusals;   /* in a row */
@@ -487,7 +487,7 @@ struct guest {
 	uint64_t free_kib;      /* out: actual - D: what it can use at once */
 	double velocity;        /* out: KiB/s by which D is growing, never negative */
 	uint64_t floor_kib;     /* out: never shrunk below this */
-	uint64_t peak_kib;      /* out: the largest D of the last two seconds */
+	uint64_t peak_kib;      /* out: the largest D lately: what the floor is above */
 	uint64_t survive_kib;   /* out: outlasts a decision's delay */
 	uint64_t wanted_kib;    /* out: need */
 	uint64_t comfort_kib;   /* out: need and some, when the host is well */

@@ -35,7 +35,7 @@
 #define STALL_NS      (4 * SECOND_NS)
 #define STALL_RATE    (1 * MIB)        /* per second: a slow balloon is not a stuck one */
 #define UNGROWN_NS    (10 * SECOND_NS) /* a growth not taken up in this time is forgotten */
-#define BLOCK_NS      (60 * SECOND_NS) /* after a stall, doubled each time */
+#define BLOCK_NS      (60 * SECOND_NS) /* after a stall, twice as long after the second */
 #define HOUR_NS       (3600 * SECOND_NS)
 #define REFUSED_NS    (10 * SECOND_NS) /* after a failed command, doubled each time */
 #define DOUBLINGS     5
@@ -495,15 +495,11 @@ void mem_decide(struct mem_state *state, const struct mem_conf *conf,
 
 static void count_stall(struct mem_history *m, int64_t now_ns)
 {
-	int64_t block_ns = BLOCK_NS;
-
 	if (now_ns - m->stall_ns >= HOUR_NS)
 		m->stalls = 0;
 	m->stall_ns = now_ns;
 	m->stalls++;
-	for (unsigned i = 1; i < m->stalls && i < STALLS_KEPT; i++)
-		block_ns *= 2;
-	m->blocked_ns = now_ns + (m->stalls < STALLS_KEPT ? block_ns : HOUR_NS);
+	m->blocked_ns = now_ns + (m->stalls < STALLS_KEPT ? m->stalls * BLOCK_NS : HOUR_NS);
 }
 
 void mem_applied(struct guest *g, int64_t now_ns)

@@ -65,7 +65,7 @@ mutate "a stalled shrink is taken back" mem.c 's/m->stalled = true;/m->stalled =
 mutate "a slow balloon is not a stuck one" mem.c \
 	's/< STALL_RATE \* elapsed_s/< 1e9/'
 mutate "a stalled guest is blocked" mem.c 's/m->blocked_ns = now_ns \+ .*/m->blocked_ns = 0;/'
-mutate "thrice stalled is no donor" mem.c 's/m->stalls < STALLS_KEPT \? block_ns : HOUR_NS/block_ns/'
+mutate "thrice stalled is no donor" mem.c 's/m->stalls < STALLS_KEPT \? (.*) : HOUR_NS/\1/'
 mutate "a growth is kept for a while" mem.c 's/^#define KEEP_NS .*/#define KEEP_NS 0/'
 mutate "a growth nobody takes up is forgotten" mem.c 's/ \|\| ungrown//'
 mutate "a balloon that falls unasked is adopted" mem.c 's/bool falls = .*/bool falls = false;/'
