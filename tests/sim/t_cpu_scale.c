@@ -85,8 +85,8 @@ static void measure(enum start start, bool fences, void *work)
 		best = fmin(best, now_ms() - before);
 		fewest = bound_fewest(&pl, FULLEST_MOST * pl.bound);
 	}
-	printf("# %s%s: planned in %.1f ms\n", start_name[start], fences ? ", fences" : "",
-	       best);
+	printf("# %d plans, %s%s: the quickest took %.1f ms\n", ROUNDS, start_name[start],
+	       fences ? ", fences" : "", best);
 	ok(plan.fullest <= FULLEST_MOST * pl.bound + 1e-9, "fullest/LB %.4f",
 	   plan.fullest / pl.bound);
 	ok((double)plan.moves <= PINS_MOST * (double)fewest, "%zu pins, %zu at least",

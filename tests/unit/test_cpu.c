@@ -173,8 +173,7 @@ static void what_is_not_full_is_not_severe(void **state)
 	assert_int_equal(decide(f), 6);
 }
 
-/* What the pins save is less than PAY of what they move, but the fullest pCPU starves its
- * guests. */
+/* The pins save less than PAY of what they move, but the fullest pCPU starves its guests. */
 static void a_severe_case_pays_any_price(void **state)
 {
 	static const struct {
@@ -229,8 +228,7 @@ static void one_busy_vcpu_stays(void **state)
 	assert_int_equal(f->report.why, CPU_BOUND);
 }
 
-/* Twice the same host: where samples never wobbled the gain is real, where they did it is
- * chance. */
+/* Twice the same host: where samples never wobbled the gain is real, else it is chance. */
 static void noise_is_no_reason(void **state)
 {
 	struct fixture *f = *state;
