@@ -130,7 +130,11 @@ static int mem_restore(void *state, int64_t deadline_ns)
 
 static void mem_close(void *state)
 {
-	mem_loop_settle(state);
+	int left = mem_loop_settle(state);
+
+	if (left)
+		log_msg(LOG_PRIO_WARNING,
+			"mem: %d shrinks are not taken back: 'vmbal restore' can do it", left);
 	mem_loop_free(state);
 }
 

@@ -797,9 +797,13 @@ void state_close(struct state *s);
 /* Replaces the file if there is news; removes it when nothing is kept. */
 void state_save(struct state *s);
 
-/* Notes a pin about to be made; found counts when it is the first.  -1: no memory. */
+/*
+ * Notes that a vCPU which now has the mask live is about to be asked to take asked; found
+ * counts when it is the first such.  -1: no memory.
+ */
 int state_pin(struct state *s, const unsigned char *uuid, unsigned run, unsigned vcpu,
-	      const struct cpuset *found, const struct cpuset *asked);
+	      const struct cpuset *found, const struct cpuset *live,
+	      const struct cpuset *asked);
 
 /* Notes a shrink under way.  -1: no memory. */
 int state_shrink(struct state *s, const unsigned char *uuid, unsigned run, uint64_t target_kib);
@@ -820,6 +824,7 @@ struct virt;
 struct vcpu_count {
 	unsigned char uuid[UUID_LEN];
 	unsigned number;
+	unsigned run;     /* libvirt's id of this run of the guest */
 	unsigned name;    /* index into vcpu_sample's names */
 	uint64_t boot_id; /* changes when the guest restarts: its counters begin anew */
 	uint64_t run_ns;
@@ -953,8 +958,11 @@ const char *mem_loop_status(const struct mem_loop *loop);
  */
 int cpu_loop_restore(struct cpu_loop *loop, int64_t deadline_ns);
 
-/* Takes back shrinks that have not been met: call it before the loop goes. */
-void mem_loop_settle(struct mem_loop *loop);
+/*
+ * Takes back shrinks that have not been met: call it before the loop goes.  Returns how many
+ * could not be and stay in the state file.
+ */
+int mem_loop_settle(struct mem_loop *loop);
 
 /* Takes back shrinks that a crash left.  Returns how many could not be; -1: unknown. */
 int mem_loop_restore(struct mem_loop *loop);

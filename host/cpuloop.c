@@ -449,7 +449,7 @@ static struct cpuset found_mask(const struct cpu_loop *l, const struct vcpu_coun
 
 static bool still_runs(const struct mark *m, void *virt)
 {
-	return virt_run(virt, m->uuid) == m->run;
+	return m->run && virt_run(virt, m->uuid) == m->run;
 }
 
 /* Saves what the vCPUs about to be pinned have, before the first pin is made. */
@@ -457,14 +457,15 @@ static int pins_remember(struct cpu_loop *l)
 {
 	for (size_t i = 0; i < l->host.n && !l->opt->dry_run; i++) {
 		const struct vcpu *v = &l->host.vcpu[i];
+		const struct vcpu_count *c = l->count[i];
 		struct cpuset found, asked;
 
 		if (v->target == v->bin)
 			continue;
-		found = found_mask(l, l->count[i]);
-		asked = target_mask(l, v, l->count[i]);
-		if (state_pin(&l->kept, v->uuid, virt_run(l->virt, v->uuid), v->number, &found,
-			      &asked) < 0)
+		found = found_mask(l, c);
+		asked = target_mask(l, v, c);
+		if (state_pin(&l->kept, v->uuid, c->run, v->number, &found,
+			      &l->now.set[c->mask], &asked) < 0)
 			return -1;
 	}
 	if (l->kept.changed)

@@ -16,9 +16,9 @@
 struct mem_loop {
 	struct virt *virt;
 	const struct options *opt;
-	struct guest_sample now;
-	struct guest *guest;  /* the policy's view, by UUID */
-	struct guest *merged; /* the next one, while it is made */
+	struct guest_sample now, next; /* next: while it is taken; guests' names are in now */
+	struct guest *guest;           /* the policy's view, by UUID */
+	struct guest *merged;          /* the next one, while it is made */
 	size_t n, guest_cap, merged_cap;
 	struct mem_conf conf;
 	struct mem_state state;
@@ -58,6 +58,7 @@ void mem_loop_free(struct mem_loop *l)
 {
 	state_close(&l->kept);
 	virt_guests_free(&l->now);
+	virt_guests_free(&l->next);
 	free(l->guest);
 	free(l->merged);
 	free(l);
@@ -82,11 +83,14 @@ static void guest_carry(struct guest *g, const struct guest *old)
 
 static int guests_merge(struct mem_loop *l)
 {
+	struct guest_sample before = l->now;
 	struct guest *old = l->guest;
 	size_t cap = l->guest_cap, at = 0;
 
-	if (array_reserve(&l->merged, &l->merged_cap, l->now.n + 1, sizeof(*l->merged)) < 0)
+	if (array_reserve(&l->merged, &l->merged_cap, l->next.n + 1, sizeof(*l->merged)) < 0)
 		return -1;
+	l->now = l->next;
+	l->next = before;
 	for (size_t i = 0; i < l->now.n; i++) {
 		struct guest *g = &l->merged[i];
 
@@ -348,10 +352,15 @@ static int shrinks_adopt(struct mem_loop *l)
 	return settle(l);
 }
 
-void mem_loop_settle(struct mem_loop *l)
+int mem_loop_settle(struct mem_loop *l)
 {
-	settle(l);
+	int left;
+
+	if (!l->adopted) /* no guest was ever seen: what a crash left stands */
+		return l->opt->dry_run ? 0 : (int)l->kept.marks.n;
+	left = settle(l);
 	shrinks_remember(l);
+	return left;
 }
 
 int mem_loop_restore(struct mem_loop *l)
@@ -359,7 +368,7 @@ int mem_loop_restore(struct mem_loop *l)
 	int left = 0;
 
 	if (l->kept.marks.n) {
-		if (virt_guests(l->virt, &l->now) < 0 || guests_merge(l) < 0)
+		if (virt_guests(l->virt, &l->next) < 0 || guests_merge(l) < 0)
 			return -1;
 		left = shrinks_adopt(l);
 		shrinks_remember(l);
@@ -372,7 +381,7 @@ int mem_loop_tick(struct mem_loop *l)
 	bool decide = ++l->ticks >= mem_loop_watches(l->opt->mem_interval_s), bad;
 
 	l->current = false;
-	if (virt_guests(l->virt, &l->now) < 0)
+	if (virt_guests(l->virt, &l->next) < 0)
 		return -1;
 	if (decide)
 		l->ticks = 0;

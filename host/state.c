@@ -10,11 +10,11 @@
  *	shrink UUID RUN KIB
  *
  * RUN is libvirt's id of the guest's run, since a restarted guest is as it was defined.  A
- *daemon that was restarted as well may give the same guest the same id again.  That does no
- *harm: a mask is put back only where one of ours still stands, on what this guest once had, and
- *a shrink is taken back by telling the guest to keep what it holds. ASKED is the mask last
- *asked for and BEFORE the one before it: it is written before the pin is made, so that a crash
- *may leave either.
+ * daemon that was restarted as well may give the same guest the same id again.  That does no
+ * harm: a mask is put back only where one of ours still stands, on what this guest once had,
+ * and a shrink is taken back by telling the guest to keep what it holds.  ASKED is the mask
+ * last asked for and BEFORE the last one that was seen to be taken: the line is written before
+ * the pin is made, so that a crash, or a refusal, may leave either.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -279,11 +279,11 @@ void state_save(struct state *s)
 
 	if (!s->changed || !s->path[0] || s->readonly)
 		return;
-	s->changed = false;
 	if (s->marks.n == 0)
 		result = unlink(s->path) && errno != ENOENT ? -1 : 0;
 	else
 		result = runtime_replace(s->path, state_print, s);
+	s->changed = result < 0; /* the next tick tries again */
 	log_change(&s->unsaved, result < 0, s->path, strerror(errno));
 }
 
@@ -329,7 +329,7 @@ static struct mark *mark_of(struct state *s, const unsigned char *uuid, unsigned
 }
 
 int state_pin(struct state *s, const unsigned char *uuid, unsigned run, unsigned vcpu,
-	      const struct cpuset *found, const struct cpuset *asked)
+	      const struct cpuset *found, const struct cpuset *live, const struct cpuset *asked)
 {
 	struct mark *m = mark_of(s, uuid, run, vcpu);
 
@@ -337,11 +337,12 @@ int state_pin(struct state *s, const unsigned char *uuid, unsigned run, unsigned
 		return -1;
 	if (cpuset_count(&m->found) == 0) {
 		m->found = *found;
-		m->asked[0] = *asked;
+		m->asked[1] = *asked;
 	} else if (cpuset_equal(&m->asked[0], asked)) {
 		return 0;
+	} else if (cpuset_equal(&m->asked[0], live)) { /* it was not only asked for */
+		m->asked[1] = m->asked[0];
 	}
-	m->asked[1] = m->asked[0];
 	m->asked[0] = *asked;
 	s->changed = true;
 	return 0;

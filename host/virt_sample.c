@@ -84,6 +84,7 @@ static struct vcpu_count *vcpu_slot(struct vcpu_sample *s, size_t first, const s
 	memset(c, 0, sizeof(*c));
 	memcpy(c->uuid, d->uuid, UUID_LEN);
 	c->number = number;
+	c->run = d->id;
 	c->boot_id = d->boot_id;
 	c->run_ns = c->wait_ns = UINT64_MAX;
 	return c;

@@ -176,6 +176,43 @@ static void all_of_it_or_nothing(void **state)
 	}
 }
 
+/* More guests than ever, no memory for them, and then the end: it speaks of those it knew. */
+static void an_end_without_memory(void **state)
+{
+	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.1 };
+	struct plant_mem_guest conf = { .max_kib = GIB_KIB,
+					.start_kib = GIB_KIB,
+					.work = { .points = 1, .point = { { 0, 300 << 10 } } },
+					.balloon = BALLOON_STUCK,
+					.reporting = true };
+
+	struct mem_loop *mem;
+	struct virt *virt;
+
+	(void)state;
+	host_begin();
+	virt = virt_new(&opt);
+	mem = mem_loop_new(virt, &opt);
+	for (unsigned i = 0; i < TICKS; i++) {
+		fake_advance(NS_PER_S);
+		mem_loop_tick(mem);
+	}
+	for (unsigned i = 0; i < 60; i++)
+		fake_guest(1, &load, &conf);
+	for (unsigned k = 1; k <= 4; k++) {
+		fake_starve_at(k, true);
+		fake_advance(NS_PER_S);
+		mem_loop_tick(mem);
+		mem_loop_report(mem);
+	}
+	mem_loop_settle(mem);
+	fake_starve_at(0, false);
+	mem_loop_free(mem);
+	assert_int_equal(virt_free(virt), 0);
+	assert_int_equal(fake_refs(), 0);
+	fake_end();
+}
+
 static void nothing_begins_without(void **state)
 {
 	(void)state;
@@ -195,6 +232,7 @@ int main(void)
 		cmocka_unit_test(each_fails_once),
 		cmocka_unit_test(all_fail_for_a_while),
 		cmocka_unit_test(all_of_it_or_nothing),
+		cmocka_unit_test(an_end_without_memory),
 		cmocka_unit_test(nothing_begins_without),
 	};
 

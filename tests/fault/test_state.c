@@ -140,6 +140,61 @@ static void restores_after_a_crash(void **state)
 	end();
 }
 
+static struct cpuset one(unsigned pcpu)
+{
+	struct cpuset s = { { 0 } };
+
+	cpuset_add(&s, pcpu);
+	return s;
+}
+
+/* A pin that was asked for and not made is not where ours stands, however many there are. */
+static void refused_pins_are_not_ours(void **state)
+{
+	static const unsigned char uuid[UUID_LEN] = { 1 };
+	struct state s = { .uri = URI };
+	struct cpuset at[] = { one(0), one(1), one(2), one(3), one(4) };
+	const struct mark *m;
+
+	(void)state;
+	assert_int_equal(state_pin(&s, uuid, 1, 0, &at[0], &at[0], &at[1]), 0); /* made */
+	assert_int_equal(state_pin(&s, uuid, 1, 0, &at[1], &at[1], &at[2]), 0); /* not made */
+	assert_int_equal(state_pin(&s, uuid, 1, 0, &at[1], &at[1], &at[3]), 0); /* not made */
+	assert_int_equal(state_pin(&s, uuid, 1, 0, &at[1], &at[1], &at[4]), 0);
+	m = s.marks.mark;
+	assert_int_equal(s.marks.n, 1);
+	assert_true(cpuset_equal(&m->found, &at[0]));
+	assert_true(cpuset_equal(&m->asked[0], &at[4]));
+	assert_true(cpuset_equal(&m->asked[1], &at[1]));
+	assert_int_equal(state_pin(&s, uuid, 1, 0, &at[4], &at[4], &at[2]), 0); /* 4 was */
+	m = s.marks.mark;
+	assert_true(cpuset_equal(&m->asked[0], &at[2]));
+	assert_true(cpuset_equal(&m->asked[1], &at[4]));
+	state_close(&s);
+}
+
+/* A file that could not be written is written when it can be. */
+static void a_failed_write_is_tried_again(void **state)
+{
+	static const unsigned char uuid[UUID_LEN] = { 1 };
+	struct cpuset at[] = { one(0), one(1) };
+	struct state s;
+
+	(void)state;
+	log_init(LOG_PRIO_ERR);
+	fake_boot(BOOT);
+	state_open(&s, &opt, "pins");
+	assert_int_equal(state_pin(&s, uuid, 1, 0, &at[0], &at[0], &at[1]), 0);
+	rmdir(dir);
+	state_save(&s);
+	assert_false(there(pins));
+	assert_int_equal(mkdir(dir, 0700), 0);
+	state_save(&s);
+	assert_true(there(pins));
+	state_close(&s);
+	unlink(pins);
+}
+
 /* The masks first seen are those from before the first run, however often it starts. */
 static void first_seen_survive(void **state)
 {
@@ -494,6 +549,35 @@ static void an_end_leaves_no_shrink(void **state)
 	end();
 }
 
+/* Nobody was there to take it back: the file stands, whatever ends without a look at guests. */
+static void a_dead_daemon_leaves_the_record(void **state)
+{
+	struct plant_mem_truth truth;
+
+	(void)state;
+	shrinking();
+	crash();
+	fake_dead(true);
+	start();
+	assert_int_equal(mem_loop_restore(mem), -1);
+	assert_int_equal(mem_loop_settle(mem), 1);
+	crash();
+	start();
+	mem_loop_tick(mem);
+	assert_int_equal(mem_loop_settle(mem), 1);
+	crash();
+	assert_true(there(shrinks));
+	fake_dead(false);
+	fake_advance(NS_PER_S);
+	start();
+	assert_int_equal(mem_loop_restore(mem), 0);
+	plant_mem_truth(fake_mem(), 0, &truth);
+	assert_true(truth.target_kib >= truth.actual_kib);
+	assert_int_equal(mem_loop_settle(mem), 0);
+	assert_false(there(shrinks));
+	end();
+}
+
 /* A restarted guest goes to the size it is defined with: nothing of ours is in its way. */
 static void a_restarted_guest_is_left(void **state)
 {
@@ -512,6 +596,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(restores_at_exit),
 		cmocka_unit_test(restores_after_a_crash),
+		cmocka_unit_test(refused_pins_are_not_ours),
+		cmocka_unit_test(a_failed_write_is_tried_again),
 		cmocka_unit_test(first_seen_survive),
 		cmocka_unit_test(others_pins_stay),
 		cmocka_unit_test(gone_guests_are_skipped),
@@ -525,6 +611,7 @@ int main(void)
 		cmocka_unit_test(a_crash_leaves_no_shrink),
 		cmocka_unit_test(restore_settles_shrinks),
 		cmocka_unit_test(an_end_leaves_no_shrink),
+		cmocka_unit_test(a_dead_daemon_leaves_the_record),
 		cmocka_unit_test(a_restarted_guest_is_left),
 	};
 	int failed;
