@@ -70,18 +70,26 @@ function end_sample() {
 	fflush()
 }
 
-# A vCPU counts where it is pinned, or else where it was last seen.
-function sum_up(    i, j, g, k, at, mean, square) {
+# A vCPU counts where it is pinned.  One that floats ran on many in a sample, and where it was last
+# seen tells little: the floating ones together fill what the pinned ones leave of each pCPU's
+# busy time.
+function sum_up(    i, j, g, k, at, floating, room, left, mean, square) {
 	for (i = 0; i < cpus; i++) { by_guests[i] = 0; tenants[i] = "" }
 	for (i = 0; i < guests; i++)
 		for (j = 0; j < vcpus[g = name[i]]; j++) {
 			k = number[g, j]
 			if (!((g, k) in pinned)) continue
-			at = mask[g, k] ~ /^[0-9]+$/ ? mask[g, k] : last[g, k]
-			by_guests[at] += use[g, k]
+			at = last[g, k]
+			if (mask[g, k] ~ /^[0-9]+$/) by_guests[at = mask[g, k]] += use[g, k]
+			else floating += use[g, k]
 			tenants[at] = tenants[at] " " serial(g) (vcpus[g] > 1 ? "." k : "") \
 				":" percent(use[g, k])
 		}
+	for (i = 0; i < cpus; i++) {
+		left[i] = busy[i] > by_guests[i] ? busy[i] - by_guests[i] : 0
+		room += left[i]
+	}
+	for (i = 0; i < cpus; i++) by_guests[i] += int(room ? floating * left[i] / room : floating / cpus)
 	for (i = 0; i < cpus; i++) mean += by_guests[i] / cpus
 	for (i = 0; i < cpus; i++) square += (by_guests[i] - mean) * (by_guests[i] - mean) / cpus
 	spread = root(square)
