@@ -772,13 +772,22 @@ static void report(void)
 	pthread_mutex_unlock(&stop_lock);
 }
 
-/* The next signal; 0: it is time to feed the watchdog, or to see whether --once is stuck. */
+static void refresh(struct virt *virt)
+{
+	if (log_reopen() < 0)
+		log_msg(LOG_PRIO_WARNING, "the log file cannot be opened anew: %s",
+			strerror(errno));
+	log_msg(LOG_PRIO_NOTICE, "%s: reading anew what is kept about guests",
+		strsignal(SIGHUP));
+	virt_refresh(virt);
+}
+
+/* The next signal; 0: it is time to feed the watchdog, or to see whether a loop is stuck. */
 static int next_signal(const sigset_t *set)
 {
 	int64_t watchdog_ns = notify_watchdog_ns();
 	struct timespec look = ns_timespec(watchdog_ns ? watchdog_ns / 2 : NS_PER_S);
-	int got = watchdog_ns || options.once ? sigtimedwait(set, NULL, &look)
-					      : sigwaitinfo(set, NULL);
+	int got = sigtimedwait(set, NULL, &look);
 
 	return got < 0 ? 0 : got; /* EAGAIN, or EINTR after a stop */
 }

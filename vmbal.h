@@ -625,7 +625,16 @@ enum log_priority {
 /* Writes messages up to this priority from now on.  Call before any thread starts. */
 void log_init(enum log_priority limit);
 
-/* Writes one line in one write.  Keeps errno. */
+/*
+ * Where stderr is a file, opens the one that has its first name now, or makes it: the old one
+ * may have been moved away.  -1 and errno: it stays the old one.
+ */
+int log_reopen(void);
+
+/*
+ * Writes one line in one write.  Keeps errno.  Where stderr is a pipe that nobody empties the
+ * line is dropped: no loop waits for its log.
+ */
 void log_msg(enum log_priority priority, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -39,6 +39,12 @@ wait_for() {
 	return 1
 }
 
+# ended PID: it ends by itself, within 10 s, with 0; it is gone in any case.
+ended() {
+	timeout 10 tail --pid="$1" -f /dev/null || kill -KILL "$1"
+	wait "$1"
+}
+
 # ---- one vmbal per loop and connection ----
 
 start first cpu 1
@@ -60,7 +66,7 @@ wait "$first" 2>/dev/null
 start second cpu 1
 holds "a crash releases the lock" "$(cat "$work/second")" kill -0 "$pid"
 kill "$pid"
-wait "$pid"
+ended "$pid"
 holds "SIGTERM: exit 0" "$?" test $? -eq 0
 
 # ---- the runtime directory ----
@@ -102,19 +108,47 @@ ok $? "... of each loop" "$(cat "$work/signals")"
 kill -HUP "$pid"
 wait_for 'Hangup: reading anew' "$work/signals"
 ok $? "SIGHUP is taken" "$(cat "$work/signals")"
+mv "$work/signals" "$work/signals.1"
+kill -HUP "$pid"
+wait_for 'Hangup: reading anew' "$work/signals"
+ok $? "... and opens the log anew" "$(cat "$work/signals.1")"
+mkdir "$work/logs"
+mv "$work/signals" "$work/signals.1"
+ln -s "$work/logs/elsewhere" "$work/signals"
+kill -HUP "$pid"
+wait_for 'log file cannot be opened anew: .*symbolic' "$work/signals.1"
+ok $? "... but not where a link leads" "$(cat "$work/signals.1")"
+holds "... which stays as it is" "$(ls "$work/logs")" test -z "$(ls "$work/logs")"
+rm "$work/signals"
+mkfifo "$work/signals"
+kill -HUP "$pid"
+kill -USR1 "$pid"
+wait_for 'cannot be opened anew: No such device' "$work/signals.1"
+ok $? "... and a pipe without a reader does not hold it up" "$(cat "$work/signals.1")"
 sleep 0.5
-holds "both are survived" "$(cat "$work/signals")" kill -0 "$pid"
+holds "both are survived" "$(cat "$work/signals.1")" kill -0 "$pid"
 kill -TERM "$pid"
-wait "$pid"
+ended "$pid"
 holds "SIGTERM ends it with 0" "$?" test $? -eq 0
 start long cpu 86400
-begun=$(date +%s%N)
 kill -USR1 "$pid"
 wait_for 'cpu: nothing is known' "$work/long"
-within "the state comes at once, not at the next tick, ms" \
-	$((($(date +%s%N) - begun) / 1000000)) 0 1000
+ok $? "the state comes at once, not at the next tick" "$(cat "$work/long")"
 kill "$pid"
-wait "$pid"
+ended "$pid"
+
+# Nobody reads its log: it goes on, and ends.
+mkfifo "$work/full"
+exec 9<>"$work/full"
+dd if=/dev/zero of="$work/full" oflag=nonblock bs=4096 count=999 2>/dev/null
+"$program" -c "$uri" cpu 0.2 mem 0.2 >/dev/null 2>"$work/full" &
+pid=$!
+pids+=("$pid")
+sleep 1
+kill -TERM "$pid"
+ended "$pid"
+holds "a log that nobody reads does not keep it from its end" "$?" test $? -eq 0
+exec 9>&-
 
 # ---- notifications ----
 
@@ -141,7 +175,7 @@ for address in "$work/notify" "@vmbal-test-$$"; do
 	kill "$pid"
 	wait_for '^STOPPING=1$' "$work/heard"
 	ok $? "STOPPING=1" "$(cat "$work/heard")"
-	wait "$pid"
+	ended "$pid"
 	kill "$listener"
 done
 
@@ -162,6 +196,7 @@ sleep 2.5
 fed=$(heard WATCHDOG=1)
 sleep 1
 within "stuck for longer: not fed any more" $(($(heard WATCHDOG=1) - fed)) 0 0
+within "... and said" "$(grep -c 'libvirt does not answer' "$work/stuck")" 1 1
 kill -KILL "$pid"
 wait "$faketime" 2>/dev/null
 unset NOTIFY_SOCKET
@@ -169,11 +204,9 @@ unset NOTIFY_SOCKET
 pid=$!
 pids+=("$pid")
 sleep 0.5
-begun=$(date +%s%N)
 kill -TERM "$pid"
-wait "$pid"
+ended "$pid"
 holds "SIGTERM ends it with 0, stuck or not" "$?" test $? -eq 0
-within "... within a second, ms" $((($(date +%s%N) - begun) / 1000000)) 0 1000
 
 rm "$work/none"
 
