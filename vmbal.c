@@ -606,7 +606,10 @@ static enum exit_status finish(struct virt *virt, enum exit_status status)
 	clock_gettime(CLOCK_REALTIME, &deadline);
 	deadline = ns_timespec(deadline.tv_sec * NS_PER_S + deadline.tv_nsec + GRACE_NS);
 	if (pthread_timedjoin_np(winder, &leaked, &deadline)) {
-		log_msg(LOG_PRIO_WARNING, "a call into libvirt has not returned yet: leaving");
+		log_msg(LOG_PRIO_WARNING, "a call into libvirt has not returned yet: leaving; "
+					  "'vmbal restore' can put back what is left");
+		if (options.metrics)
+			metrics_end(options.metrics);
 		_exit(status);
 	}
 	if (*(int *)leaked)
@@ -732,8 +735,10 @@ static bool describe(char *text, size_t len)
 
 		if (*loop->interval_s <= 0 || used >= len)
 			continue;
-		used += (size_t)snprintf(text + used, len - used, "%s%s: %s", used ? "; " : "",
-					 loop->name, loop->doing);
+		used += (size_t)snprintf(
+			text + used, len - used, "%s%s: %s", used ? "; " : "", loop->name,
+			now_ns > loop->fresh_until_ns ? "libvirt does not answer"
+						      : loop->doing);
 		fresh &= now_ns <= loop->fresh_until_ns;
 	}
 	pthread_mutex_unlock(&stop_lock);
@@ -795,10 +800,15 @@ static int next_signal(const sigset_t *set)
 /* Until told to stop, or with --once until each loop has said by SIGUSR2 that it is done. */
 static enum exit_status wait_for_end(struct virt *virt, const sigset_t *set)
 {
+	bool stuck = false;
+
 	while (count_done() < loops_wanted()) {
+		bool fresh = tell_manager();
 		int got;
 
-		if (!tell_manager() && options.once) {
+		if (!options.once)
+			log_change(&stuck, !fresh, options.uri, "libvirt does not answer");
+		if (!fresh && options.once) {
 			log_msg(LOG_PRIO_ERR, "libvirt does not answer: giving up");
 			return EXIT_FAILED;
 		}
@@ -809,11 +819,8 @@ static enum exit_status wait_for_end(struct virt *virt, const sigset_t *set)
 		}
 		if (got == SIGUSR1)
 			report();
-		if (got == SIGHUP) {
-			log_msg(LOG_PRIO_NOTICE, "%s: reading anew what is kept about guests",
-				strsignal(got));
-			virt_refresh(virt);
-		}
+		if (got == SIGHUP)
+			refresh(virt);
 	}
 	return EXIT_DONE;
 }

@@ -12,7 +12,7 @@
 #include "host/virt.h"
 
 #define NS_PER_S        1000000000LL
-#define RETRY_NS        (1 * NS_PER_S) /* between attempts to connect */
+#define RETRY_NS        (1 * NS_PER_S) /* from the first attempt to connect to the second */
 #define KEEPALIVE_S     5              /* a silent libvirtd is dead after 5 * (3 + 1) s */
 #define KEEPALIVE_COUNT 3
 #define WAKE_MS         200 /* how late the event thread may see its end */
@@ -218,13 +218,27 @@ int virt_learn_topology(struct virt *v)
 	return v->conn && (v->topology_read || v->opt->grain == GRAIN_CPU) ? 0 : -1;
 }
 
+/* Each wait is twice the one before, up to the interval of the loop that has the shorter one.
+ */
+static int64_t retry_delay_ns(const struct virt *v)
+{
+	double cpu_s = v->opt->cpu_interval_s, mem_s = v->opt->mem_interval_s;
+	double last_s = cpu_s > 0 && (mem_s <= 0 || cpu_s < mem_s) ? cpu_s : mem_s;
+	int64_t last_ns = (int64_t)(last_s * NS_PER_S), delay_ns = 2 * v->delay_ns;
+
+	if (delay_ns > last_ns)
+		delay_ns = last_ns;
+	return delay_ns > RETRY_NS ? delay_ns : RETRY_NS;
+}
+
 static int connect_anew(struct virt *v)
 {
 	if (proc_now_ns() < v->retry_ns)
 		return -1;
 	v->conn = v->opt->dry_run ? virConnectOpenReadOnly(v->opt->uri)
 				  : virConnectOpen(v->opt->uri);
-	v->retry_ns = proc_now_ns() + RETRY_NS;
+	v->delay_ns = retry_delay_ns(v);
+	v->retry_ns = proc_now_ns() + v->delay_ns;
 	if (!v->conn) {
 		log_change(&v->down, true, v->opt->uri, virGetLastErrorMessage());
 		return -1;
@@ -239,6 +253,8 @@ static int connect_anew(struct virt *v)
 	virConnectSetKeepAlive(v->conn, KEEPALIVE_S, KEEPALIVE_COUNT);
 	v->local = uri_is_local(v->conn);
 	v->epoch++;
+	v->delay_ns = 0;
+	v->retry_ns = proc_now_ns() + RETRY_NS;
 	v->down = false;
 	log_msg(LOG_PRIO_NOTICE, "connected to %s%s", v->opt->uri,
 		v->opt->dry_run ? ", read-only" : "");
@@ -556,8 +572,11 @@ static int pins_allocate(struct domain *d, unsigned nvcpus)
 	return 0;
 }
 
-/* Takes from the fence the pCPUs of nodes that a strict memory policy keeps the domain off. */
-static void fence_nodes(struct virt *v, struct domain *d, unsigned char *maps, unsigned nvcpus)
+/*
+ * Takes from the fence the pCPUs of nodes that a strict memory policy keeps the domain off.
+ * -1: it cannot be told which.
+ */
+static int fence_nodes(struct virt *v, struct domain *d, unsigned char *maps, unsigned nvcpus)
 {
 	virTypedParameter params[PARAMS_MAX];
 	const char *list = NULL;
@@ -565,9 +584,13 @@ static void fence_nodes(struct virt *v, struct domain *d, unsigned char *maps, u
 	int n = PARAMS_MAX, mode = -1;
 
 	if (!topology_has_nodes(&v->topology))
-		return;
-	if (virDomainGetNumaParameters(d->ref, params, &n, VIR_DOMAIN_AFFECT_LIVE) < 0)
-		return;
+		return 0;
+	if (virDomainGetNumaParameters(d->ref, params, &n, VIR_DOMAIN_AFFECT_LIVE) < 0) {
+		int code = virGetLastErrorCode();
+
+		return code == VIR_ERR_NO_SUPPORT || code == VIR_ERR_OPERATION_UNSUPPORTED ? 0
+											   : -1;
+	}
 	virTypedParamsGetInt(params, n, VIR_DOMAIN_NUMA_MODE, &mode);
 	virTypedParamsGetString(params, n, VIR_DOMAIN_NUMA_NODESET, &list);
 	if (mode == VIR_DOMAIN_NUMATUNE_MEM_STRICT && list && cpuset_parse(list, &nodes) == 0)
@@ -577,6 +600,7 @@ static void fence_nodes(struct virt *v, struct domain *d, unsigned char *maps, u
 				    !cpuset_has(&nodes, (unsigned)v->topology.node[i]))
 					VIR_UNUSE_CPU(VIR_GET_CPUMAP(maps, v->maplen, k), i);
 	virTypedParamsClear(params, n);
+	return 0;
 }
 
 /*
@@ -603,8 +627,8 @@ int domain_learn_masks(struct virt *v, struct domain *d, unsigned nvcpus)
 		  : n; /* it may have fewer vCPUs than the one that runs: these have no fence */
 	memset(VIR_GET_CPUMAP(maps, v->maplen, n), 0xff,
 	       (nvcpus - (size_t)n) * (size_t)v->maplen);
-	fence_nodes(v, d, maps, nvcpus);
-	result = pins_intern(v, maps, (int)nvcpus, d->fence);
+	if (fence_nodes(v, d, maps, nvcpus) == 0)
+		result = pins_intern(v, maps, (int)nvcpus, d->fence);
 out:
 	free(maps);
 	return result;
@@ -636,20 +660,37 @@ static void learn_quota(struct domain *d)
 	}
 }
 
-void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus)
-{
-	d->pins_known = domain_learn_masks(v, d, nvcpus) == 0;
-	log_change(&d->unread, !d->pins_known, d->name, "its masks cannot be read: left alone");
-	if (d->pins_known)
-		learn_quota(d);
-}
-
 /* The last call failed because the guest has ended since the sample: nobody's fault. */
 bool guest_is_gone(void)
 {
 	int code = virGetLastErrorCode();
 
 	return code == VIR_ERR_NO_DOMAIN || code == VIR_ERR_OPERATION_INVALID;
+}
+
+/*
+ * After a question about one domain that had no answer.  If it was the connection that failed,
+ * that is said instead, and v->conn is NULL.
+ */
+static void learn_failed(struct virt *v, const struct domain *d, bool *said, const char *what)
+{
+	char text[GUEST_NAME_LEN + 64];
+
+	if (guest_is_gone())
+		return;
+	snprintf(text, sizeof(text), "%s: %s", d->name, what);
+	virt_check(v, said, text);
+}
+
+void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus)
+{
+	d->pins_known = domain_learn_masks(v, d, nvcpus) == 0;
+	if (!d->pins_known) {
+		learn_failed(v, d, &d->unread, "its masks cannot be read: left alone");
+		return;
+	}
+	log_change(&d->unread, false, d->name, "");
+	learn_quota(d);
 }
 
 /* Guests whose pages do not come back to the host, or never came from its free memory. */
@@ -666,7 +707,7 @@ static int learn_memory_kind(struct domain *d)
  * No metadata is no error; wrong metadata are said once, and what was known goes on.  A guest
  * whose definition could never be read is left alone: it may say so itself.
  */
-void domain_learn_policy(struct domain *d)
+void domain_learn_policy(struct virt *v, struct domain *d)
 {
 	char *xml = virDomainGetMetadata(d->ref, VIR_DOMAIN_METADATA_ELEMENT, METADATA_URI,
 					 VIR_DOMAIN_AFFECT_LIVE);
@@ -687,7 +728,9 @@ void domain_learn_policy(struct domain *d)
 			error);
 	d->policy_known = d->policy_read = true;
 out:
-	log_change(&d->obscure, !d->policy_known && !guest_is_gone(), d->name,
-		   "its definition cannot be read");
+	if (d->policy_known)
+		log_change(&d->obscure, false, d->name, "");
+	else
+		learn_failed(v, d, &d->obscure, "its definition cannot be read");
 	free(xml);
 }

@@ -58,6 +58,7 @@ struct virt {
 	size_t stale_next; /* the domain whose fence is read anew next */
 	int ncpustats;     /* figures libvirt has of a pCPU; 0: not asked */
 	int64_t retry_ns;  /* do not connect before */
+	int64_t delay_ns;  /* between the last attempt and that */
 	unsigned epoch;
 	uint64_t boots;       /* runs of guests seen so far: each gets its own boot_id */
 	struct cpuset online; /* when the masks were learnt: unpinned ones tell just these */
@@ -90,7 +91,7 @@ struct domain *domain_find(struct virt *v, const unsigned char *uuid);
 int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n);
 void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus);
 int domain_learn_masks(struct virt *v, struct domain *d, unsigned nvcpus);
-void domain_learn_policy(struct domain *d);
+void domain_learn_policy(struct virt *v, struct domain *d);
 bool guest_is_gone(void); /* so the last call failed: nobody's fault */
 int virt_intern(struct virt *v, const unsigned char *map); /* index in set; -1: no memory */
 struct cpuset virt_map_to_set(const struct virt *v, const unsigned char *map);

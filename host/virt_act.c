@@ -24,53 +24,6 @@ static void domain_block(struct domain *d)
 	d->blocked_until_ns = now_ns + d->backoff_ns;
 }
 
-static bool no_job(virDomainPtr dom)
-{
-	virDomainJobInfo job;
-
-	if (virDomainGetJobInfo(dom, &job) < 0)
-		return virGetLastErrorCode() == VIR_ERR_NO_SUPPORT;
-	return job.type == VIR_DOMAIN_JOB_NONE;
-}
-
-/* A call that changes a domain waits up to 30 s for a job that holds it: so ask first. */
-static enum virt_result domain_ready(struct domain *d)
-{
-	virDomainControlInfo info;
-
-	if (proc_now_ns() < d->blocked_until_ns)
-		return VIRT_BUSY;
-	if (virDomainGetControlInfo(d->ref, &info, 0) < 0)
-		return guest_is_gone() ? VIRT_GONE : VIRT_FAILED;
-	/* Somebody else's query, over in a moment: the command waits for it. */
-	if (info.state == VIR_DOMAIN_CONTROL_OCCUPIED && info.stateTime < OCCUPIED_MS)
-		return VIRT_DONE;
-	/* Between its steps a migration or a save leaves the state at OK: ask for the job as
-	 * well. */
-	if (info.state == VIR_DOMAIN_CONTROL_OK && no_job(d->ref))
-		return VIRT_DONE;
-	domain_block(d);
-	return VIRT_BUSY;
-}
-
-void domain_learn_period(struct virt *v, struct domain *d)
-{
-	if (v->opt->dry_run || domain_ready(d) != VIRT_DONE)
-		return;
-	d->period_known = true;
-	if (virDomainSetMemoryStatsPeriod(d->ref, STATS_PERIOD_S, VIR_DOMAIN_AFFECT_LIVE) == 0)
-		return;
-	if (virGetLastErrorCode() == VIR_ERR_OPERATION_TIMEOUT) {
-		d->period_known = false;
-		domain_block(d);
-		return;
-	}
-	log_msg(LOG_PRIO_INFO, "%s: balloon statistics cannot be turned on: %s", d->name,
-		virGetLastErrorMessage());
-}
-
-/* ---- commands ---- */
-
 static enum virt_result command_failed(struct virt *v, struct domain *d, const char *what)
 {
 	int code = virGetLastErrorCode();
@@ -88,6 +41,54 @@ static enum virt_result command_failed(struct virt *v, struct domain *d, const c
 	return VIRT_FAILED;
 }
 
+static bool no_job(virDomainPtr dom)
+{
+	virDomainJobInfo job;
+
+	if (virDomainGetJobInfo(dom, &job) < 0)
+		return virGetLastErrorCode() == VIR_ERR_NO_SUPPORT;
+	return job.type == VIR_DOMAIN_JOB_NONE;
+}
+
+/* A call that changes a domain waits up to 30 s for a job that holds it: so ask first. */
+static enum virt_result domain_ready(struct virt *v, struct domain *d)
+{
+	virDomainControlInfo info;
+
+	if (proc_now_ns() < d->blocked_until_ns)
+		return VIRT_BUSY;
+	if (virDomainGetControlInfo(d->ref, &info, 0) < 0)
+		return guest_is_gone() ? VIRT_GONE
+				       : command_failed(v, d, "asking for its state");
+	/* Somebody else's query, over in a moment: the command waits for it. */
+	if (info.state == VIR_DOMAIN_CONTROL_OCCUPIED && info.stateTime < OCCUPIED_MS)
+		return VIRT_DONE;
+	/* Between its steps a migration or a save leaves the state at OK: ask for the job as
+	 * well. */
+	if (info.state == VIR_DOMAIN_CONTROL_OK && no_job(d->ref))
+		return VIRT_DONE;
+	domain_block(d);
+	return VIRT_BUSY;
+}
+
+void domain_learn_period(struct virt *v, struct domain *d)
+{
+	if (v->opt->dry_run || domain_ready(v, d) != VIRT_DONE)
+		return;
+	d->period_known = true;
+	if (virDomainSetMemoryStatsPeriod(d->ref, STATS_PERIOD_S, VIR_DOMAIN_AFFECT_LIVE) == 0)
+		return;
+	if (virGetLastErrorCode() == VIR_ERR_OPERATION_TIMEOUT) {
+		d->period_known = false;
+		domain_block(d);
+		return;
+	}
+	log_msg(LOG_PRIO_INFO, "%s: balloon statistics cannot be turned on: %s", d->name,
+		virGetLastErrorMessage());
+}
+
+/* ---- commands ---- */
+
 static void set_to_map(const struct virt *v, const struct cpuset *set, unsigned char *map)
 {
 	memset(map, 0, (size_t)v->maplen);
@@ -103,7 +104,7 @@ static enum virt_result command_begin(struct virt *v, const unsigned char *uuid,
 	if (!v->conn)
 		return VIRT_FAILED;
 	*d = domain_find(v, uuid);
-	return *d && (*d)->ref ? domain_ready(*d) : VIRT_GONE;
+	return *d && (*d)->ref ? domain_ready(v, *d) : VIRT_GONE;
 }
 
 /* A change of the persistent definition sends no event: so look once more before each pin. */
@@ -132,8 +133,10 @@ static enum virt_result pin_locked(struct virt *v, const unsigned char *uuid, un
 	if (fenced && !pin_is_inside(v, d, vcpu, mask))
 		return VIRT_BUSY;
 	set_to_map(v, mask, map);
-	if (virDomainPinVcpuFlags(d->ref, vcpu, map, v->maplen, VIR_DOMAIN_AFFECT_LIVE) < 0)
+	if (virDomainPinVcpuFlags(d->ref, vcpu, map, v->maplen, VIR_DOMAIN_AFFECT_LIVE) < 0) {
+		d->pins_known = false; /* one that timed out may have been made */
 		return command_failed(v, d, "pinning a vCPU");
+	}
 	d->backoff_ns = 0;
 	d->refused = false;
 	s = virt_intern(v, map);

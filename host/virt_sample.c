@@ -151,8 +151,8 @@ static int vcpus_of(struct virt *v, struct vcpu_sample *s, const virDomainStatsR
 	if (!d || !d->managed || maximum == 0)
 		return 0;
 	if (!d->policy_known)
-		domain_learn_policy(d);
-	if (!d->policy_read || d->policy.cpu_off)
+		domain_learn_policy(v, d);
+	if (!v->conn || !d->policy_read || d->policy.cpu_off)
 		return 0;
 	if (!d->pins_known || d->npins < maximum)
 		domain_learn_cpu(v, d, maximum);
@@ -203,6 +203,7 @@ static int online_read(struct virt *v, struct vcpu_sample *s)
 		return -1;
 	}
 	log_change(&v->map_bad, false, "reading the map of pCPUs", "");
+	v->maplen = VIR_CPU_MAPLEN(n < PCPU_MAX ? n : PCPU_MAX);
 	memset(&s->online, 0, sizeof(s->online));
 	s->npcpus = 0;
 	for (int i = 0; i < n && i < PCPU_MAX; i++) {
@@ -273,7 +274,7 @@ static int vcpus_fill(struct virt *v, struct vcpu_sample *s, virDomainStatsRecor
 	if (array_reserve(&s->name, &s->name_cap, (size_t)n, sizeof(*s->name)) < 0)
 		return -1;
 	s->n = 0;
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n && v->conn; i++)
 		if (vcpus_of(v, s, records[i], (unsigned)i) < 0)
 			return -1;
 	if (s->n)
@@ -311,7 +312,7 @@ static int vcpus_locked(struct virt *v, struct vcpu_sample *s)
 	s->epoch = v->epoch;
 	result = starved(&v->vcpus_starved, vcpus_fill(v, s, records, n));
 	virDomainStatsRecordListFree(records);
-	return result;
+	return v->conn ? result : -1; /* it can be lost while guests are asked about */
 }
 
 int virt_vcpus(struct virt *v, struct vcpu_sample *sample)
@@ -381,8 +382,8 @@ static void guest_of(struct virt *v, struct guest_sample *s, const virDomainStat
 	if (!d)
 		return;
 	if (d->managed && !d->policy_known)
-		domain_learn_policy(d);
-	if (d->managed && !d->policy.mem_off && !d->period_known)
+		domain_learn_policy(v, d);
+	if (v->conn && d->managed && !d->policy.mem_off && !d->period_known)
 		domain_learn_period(v, d);
 	memset(g, 0, sizeof(*g));
 	memcpy(g->uuid, uuid, UUID_LEN);
@@ -399,6 +400,8 @@ static void guest_of(struct virt *v, struct guest_sample *s, const virDomainStat
 	g->hugepages = d->hugepages;
 	for (int i = 0; i < r->nparams; i++)
 		guest_param(g, &state, &r->params[i]);
+	if (g->actual_kib > g->max_kib) /* no guest holds more, whatever it reports */
+		g->actual_kib = g->max_kib;
 	g->state = guest_state(d, state);
 	if (g->actual_kib && g->max_kib)
 		s->n++;
@@ -473,15 +476,17 @@ static int guests_locked(struct virt *v, struct guest_sample *s)
 	if (array_reserve(&s->guest, &s->guest_cap, (size_t)n, sizeof(*s->guest)) < 0 ||
 	    array_reserve(&s->name, &s->name_cap, (size_t)n, sizeof(*s->name)) < 0)
 		goto out;
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n && v->conn; i++)
 		guest_of(v, s, records[i]);
 	if (s->n)
 		qsort(s->guest, s->n, sizeof(*s->guest), by_guest_uuid);
-	host_memory(v, &s->host);
 	result = 0;
 out:
 	virDomainStatsRecordListFree(records);
-	return starved(&v->guests_starved, result);
+	if (starved(&v->guests_starved, result) < 0 || !v->conn)
+		return -1;
+	host_memory(v, &s->host);
+	return 0;
 }
 
 int virt_guests(struct virt *v, struct guest_sample *sample)

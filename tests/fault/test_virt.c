@@ -463,6 +463,31 @@ static void a_dead_connection_is_opened_anew(void **state)
 	end();
 }
 
+/* 1, 2, 4 s, then as often as the loop that has the shorter interval. */
+static void attempts_become_rarer(void **state)
+{
+	unsigned calls;
+
+	(void)state;
+	opt.cpu_interval_s = 60;
+	opt.mem_interval_s = 8;
+	begin(1);
+	sample();
+	fake_dead(true);
+	assert_int_equal(virt_guests(virt, &mems), -1);
+	calls = fake_calls();
+	for (unsigned s = 0; s < 40; s++) {
+		fake_advance(NS_PER_S);
+		assert_int_equal(virt_guests(virt, &mems), -1);
+	}
+	assert_in_range(fake_calls() - calls, 6, 8);
+	fake_dead(false);
+	fake_advance(8 * NS_PER_S);
+	assert_int_equal(virt_guests(virt, &mems), 0);
+	opt.cpu_interval_s = opt.mem_interval_s = 2;
+	end();
+}
+
 /* Each kind of events in turn cannot be had at first: it is asked for until it can. */
 static void events_are_asked_for_again(void **state)
 {
@@ -578,6 +603,7 @@ int main(void)
 		cmocka_unit_test(a_job_blocks),
 		cmocka_unit_test(a_failure_is_said_once),
 		cmocka_unit_test(a_dead_connection_is_opened_anew),
+		cmocka_unit_test(attempts_become_rarer),
 		cmocka_unit_test(events_are_asked_for_again),
 		cmocka_unit_test(a_failed_read_is_said_once),
 		cmocka_unit_test(an_unread_guest_is_left_alone),
