@@ -95,7 +95,7 @@ void ledger_observe(struct guest *g, int64_t now_ns)
 
 	if (g->actual_kib < g->max_kib || g->need.ever_reported)
 		m->has_driver = true;
-	if (g->target_kib == 0 || g->state == GUEST_FOREIGN)
+	if (g->target_kib == 0 || (g->state == GUEST_FOREIGN && !m->shrinking))
 		g->target_kib = g->actual_kib;
 	if (g->rss_kib == 0 || m->shrinking || now_ns - g->need.moved_ns < QUIET_NS)
 		return;

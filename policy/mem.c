@@ -207,6 +207,20 @@ static void mend(struct guest *g, int64_t now_ns)
 		command(g, actual, MEM_RESTORE);
 }
 
+/*
+ * Nothing more is known of it, or it is not ours any more: what it was told to give and has not
+ * given is taken back all the same, or it would be due for ever.
+ */
+static void release(struct guest *g, int64_t now_ns)
+{
+	if (g->command_kib != 0 || (double)g->actual_kib <= (double)g->target_kib + UNMET_KIB)
+		return;
+	if (g->reason == MEM_STALE)
+		mend(g, now_ns);
+	else if ((g->reason == MEM_FOREIGN || g->reason == MEM_LOCKED) && g->mem.shrinking)
+		command(g, (double)g->actual_kib, MEM_RESTORE);
+}
+
 /* It stalled lately; in an emergency one that is not stubborn is tried all the same. */
 static bool blocked(const struct tick *t, const struct guest *g)
 {
@@ -434,7 +448,7 @@ static void sum_up(const struct tick *t)
 		r->free_kib += g->free_kib;
 		r->grows += g->command_kib > g->target_kib;
 		r->shrinks += g->command_kib != 0 && g->command_kib < g->target_kib;
-		if (g->share_kib < g->wanted_kib && g->reason != MEM_FOREIGN)
+		if (g->share_kib < g->wanted_kib && g->state != GUEST_FOREIGN)
 			r->shortfall_kib += g->wanted_kib - g->share_kib;
 	}
 }
@@ -490,6 +504,8 @@ void mem_decide(struct mem_state *state, const struct mem_conf *conf,
 		for (size_t i = 0; i < n; i++)
 			g[i].reason = fit(&g[i]) ? MEM_HOST_UNKNOWN : g[i].reason;
 	}
+	for (size_t i = 0; i < n; i++)
+		release(&g[i], now_ns);
 	sum_up(&t);
 }
 

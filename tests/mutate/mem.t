@@ -62,6 +62,10 @@ mutate "driverless guests are left alone" mem.c \
 mutate "one command on one sample" mem.c \
 	's/return g->need.sample_ns > g->mem.command_ns;/return true;/'
 mutate "a stalled shrink is taken back" mem.c 's/m->stalled = true;/m->stalled = false;/'
+mutate "so is one of a guest whose figures stopped" mem.c 's/if \(g->reason == MEM_STALE\)/if (false)/'
+mutate "so is one of a guest that is not ours any more" mem.c 's/g->reason == MEM_FOREIGN \|\| g->reason == MEM_LOCKED/g->reason == MEM_LOCKED/'
+mutate "so is one of a guest whose memory is locked by now" mem.c 's/g->reason == MEM_FOREIGN \|\| g->reason == MEM_LOCKED/g->reason == MEM_FOREIGN/'
+mutate "an unmet shrink outlives the owner's word" ledger.c 's/g->state == GUEST_FOREIGN && !m->shrinking/g->state == GUEST_FOREIGN/'
 mutate "a slow balloon is not a stuck one" mem.c \
 	's/< STALL_RATE \* elapsed_s/< 1e9/'
 mutate "a stalled guest is blocked" mem.c 's/m->blocked_ns = now_ns \+ .*/m->blocked_ns = 0;/'

@@ -108,12 +108,16 @@ static void check_command(struct mem_sim *s, struct guest *g, size_t i)
 	int64_t now = plant_mem_now(s->plant);
 	double most = STEP_KIB * s->conf.interval_s / 5;
 	bool boot = g->reason == MEM_BOOT;
+	bool taken_back = g->reason == MEM_RESTORE && g->target_kib < g->actual_kib;
+	bool ours = g->state == GUEST_RUNNING && !g->locked && !g->hugepages;
 
+	if (taken_back && g->command_kib == g->actual_kib && g->state != GUEST_PAUSED &&
+	    g->state != GUEST_BUSY)
+		return;
 	if (g->command_kib < fmin((double)g->min_kib, (double)ledger_held(g)) ||
 	    g->command_kib > g->max_kib)
 		broken(s, g, "target %.0f MiB out of range", (double)g->command_kib / MIB);
-	if (g->state != GUEST_RUNNING || g->locked || g->hugepages ||
-	    (g->mem.keeps && g->command_kib < g->target_kib))
+	if (!ours || (g->mem.keeps && g->command_kib < g->target_kib))
 		broken(s, g, "commanded though it must not be");
 	if (!boot && now - s->watch[i].changed_ns > STALE_NS)
 		broken(s, g, "commanded on stale stats");
@@ -138,10 +142,10 @@ static void check_command(struct mem_sim *s, struct guest *g, size_t i)
 static void check_unmet(struct mem_sim *s, struct guest *g, size_t i)
 {
 	int64_t now = plant_mem_now(s->plant);
-	bool silent = g->state != GUEST_RUNNING || now - s->watch[i].changed_ns > STALE_NS / 2;
+	bool deaf = g->state == GUEST_PAUSED || g->state == GUEST_BUSY;
 	double gone = (double)s->watch[i].unmet_kib - (double)g->actual_kib;
 
-	if (silent || g->command_kib != 0 || g->reason == MEM_BOOTING ||
+	if (deaf || g->command_kib != 0 || g->reason == MEM_BOOTING ||
 	    g->actual_kib <= g->target_kib + UNMET_KIB) {
 		s->watch[i].unmet_ns = 0;
 	} else if (s->watch[i].unmet_ns == 0 || gone > (double)MIB) {

@@ -471,6 +471,34 @@ static void not_ours_to_command(void **state)
 	}
 }
 
+/* Whatever becomes of a guest that was told to shrink, it does not owe that for ever. */
+static void an_abandoned_shrink_is_taken_back(void **state)
+{
+	(void)state;
+	for (int turn = 0; turn < 4; turn++)
+		for (int late = 0; late < 6; late++) {
+			struct rig r = rig(1, 2000, 200);
+
+			r.stuck[0] = true;
+			while (!r.g[0].mem.shrinking)
+				tick(&r);
+			ticks(&r, late);
+			r.silent[0] = turn == 0;
+			if (turn == 1)
+				r.g[0].state = GUEST_FOREIGN;
+			r.g[0].locked = turn == 2;
+			if (turn == 3) { /* its driver is gone: all it held is back */
+				r.silent[0] = true;
+				r.g[0].actual_kib = 2048 * MIB;
+			}
+			ticks(&r, 15);
+			assert_true(r.g[0].target_kib + 4 * MIB >= r.g[0].actual_kib);
+			r.commands = 0;
+			ticks(&r, 60);
+			assert_true(turn == 3 || r.commands == 0);
+		}
+}
+
 static void refused_waits_longer_each_time(void **state)
 {
 	struct rig r = rig(1, 2000, 200);
@@ -833,6 +861,7 @@ int main(void)
 		cmocka_unit_test(no_shrink_soon_after_growth),
 		cmocka_unit_test(swapping_forbids_shrinking),
 		cmocka_unit_test(not_ours_to_command),
+		cmocka_unit_test(an_abandoned_shrink_is_taken_back),
 		cmocka_unit_test(refused_waits_longer_each_time),
 		cmocka_unit_test(dry_run_leaves_no_trace),
 		cmocka_unit_test(an_unmet_shrink_is_taken_back),
