@@ -37,11 +37,19 @@ static void parts_print(FILE *f, const void *arg)
 			fputs(part[i], f);
 }
 
-/* Takes over a part's new text. */
-static void publish(const char *path, enum part part, char *news)
+/* Takes over a part's new text, which is complete once f is closed. */
+static void publish(const char *path, enum part part, FILE *f, char **whole)
 {
+	bool cut = ferror(f);
+	char *news;
 	int result;
 
+	cut |= fclose(f) != 0;
+	news = *whole;
+	if (cut) { /* no memory for it: the last one stays */
+		free(news);
+		return;
+	}
 	pthread_mutex_lock(&lock);
 	free(text[part]);
 	text[part] = news;
@@ -52,11 +60,13 @@ static void publish(const char *path, enum part part, char *news)
 
 void metrics_end(const char *path)
 {
+	pthread_mutex_lock(&lock);
 	unlink(path);
 	for (int i = 0; i < PARTS; i++) {
 		free(text[i]);
 		text[i] = NULL;
 	}
+	pthread_mutex_unlock(&lock);
 }
 
 /* ---- the format ---- */
@@ -189,8 +199,7 @@ void metrics_cpu(const char *path, const struct cpu_host *h, const struct cpu_re
 	if (!f)
 		return;
 	cpu_figures(f, h, r, pins);
-	fclose(f);
-	publish(path, PART_CPU, news);
+	publish(path, PART_CPU, f, &news);
 }
 
 void metrics_mem(const char *path, const struct guest *g, size_t n, const struct mem_report *r,
@@ -203,6 +212,5 @@ void metrics_mem(const char *path, const struct guest *g, size_t n, const struct
 	if (!f)
 		return;
 	mem_figures(f, g, n, r, moves);
-	fclose(f);
-	publish(path, PART_MEM, news);
+	publish(path, PART_MEM, f, &news);
 }
