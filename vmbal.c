@@ -700,7 +700,6 @@ static void signals_block(sigset_t *set)
 	sigaddset(set, SIGUSR1);
 	sigaddset(set, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, set, NULL);
-	signal(SIGPIPE, SIG_IGN); /* libvirtd's end would kill us at the next call */
 }
 
 static void stop_cond_init(void)
@@ -854,6 +853,7 @@ int main(int argc, char **argv)
 
 	parse(argc, argv);
 	log_init(log_limit);
+	signal(SIGPIPE, SIG_IGN); /* libvirtd's end would kill us at the next call */
 	if (runtime_begin() < 0)
 		return EXIT_FAILED;
 	if (!restore_only) {

@@ -803,8 +803,11 @@ int state_parse(const char *text, size_t len, const char *uri, const char *boot,
 void state_open(struct state *s, const struct options *opt, const char *kind);
 void state_close(struct state *s);
 
-/* Replaces the file if there is news; removes it when nothing is kept. */
-void state_save(struct state *s);
+/*
+ * Replaces the file if there is news; removes it when nothing is kept.  -1, logged once: it is
+ * as it was.
+ */
+int state_save(struct state *s);
 
 /*
  * Notes that a vCPU which now has the mask live is about to be asked to take asked; found
@@ -876,6 +879,7 @@ enum virt_result {
 	VIRT_GONE,   /* the guest is not there any more: nobody's fault */
 	VIRT_BUSY,   /* a job holds the guest; it is left alone for a while */
 	VIRT_FAILED, /* logged */
+	VIRT_LOST,   /* the connection is dead, or there is none: logged */
 };
 
 /* Starts libvirt's event thread; does not connect yet.  NULL: no memory or no thread. */
@@ -891,11 +895,12 @@ void virt_vcpus_free(struct vcpu_sample *sample);
 void virt_guests_free(struct guest_sample *sample);
 
 /*
- * Change a running guest, never its persistent definition.  fenced: only inside what that
- * allows; what was there before may be put back anywhere.
+ * Change a running guest, never its persistent definition.  run: only this one of its runs.
+ * fenced: only inside what the definition allows, and not soon after a refusal; what was there
+ * before may be put back anywhere, at any time.
  */
-enum virt_result virt_pin(struct virt *virt, const unsigned char *uuid, unsigned vcpu,
-			  const struct cpuset *mask, bool fenced);
+enum virt_result virt_pin(struct virt *virt, const unsigned char *uuid, unsigned run,
+			  unsigned vcpu, const struct cpuset *mask, bool fenced);
 enum virt_result virt_set_memory(struct virt *virt, const unsigned char *uuid, uint64_t kib);
 
 /* Libvirt's id of a guest's present run, by the last sample; 0: it does not run. */
@@ -923,7 +928,7 @@ void metrics_cpu(const char *path, const struct cpu_host *h, const struct cpu_re
 void metrics_mem(const char *path, const struct guest *g, size_t n, const struct mem_report *r,
 		 uint64_t moves);
 
-/* Removes the file, since its figures are not true any more.  No loop may run. */
+/* Removes the file, since its figures are not true any more. */
 void metrics_end(const char *path);
 
 /* ---- host: restore.c ----------------------------------------------------------------- */

@@ -431,7 +431,7 @@ static void vcpu_act(struct cpu_loop *l, struct vcpu *v, const struct vcpu_count
 		say_vcpu(l, v, c, &mask, "would pin");
 		return;
 	}
-	v->pinned = virt_pin(l->virt, v->uuid, v->number, &mask, true) == VIRT_DONE;
+	v->pinned = virt_pin(l->virt, v->uuid, c->run, v->number, &mask, true) == VIRT_DONE;
 	l->pins += v->pinned;
 	say_vcpu(l, v, c, &mask, v->pinned ? "pin" : "could not pin");
 }
@@ -465,13 +465,20 @@ static int pins_remember(struct cpu_loop *l)
 		found = found_mask(l, c);
 		asked = target_mask(l, v, c);
 		if (state_pin(&l->kept, v->uuid, c->run, v->number, &found,
-			      &l->now.set[c->mask], &asked) < 0)
+			      &l->now.set[c->mask], &asked) < 0) {
+			log_change(&l->starved, true, "cpu", "out of memory: no pins are made");
 			return -1;
+		}
 	}
 	if (l->kept.changed)
 		state_filter(&l->kept, still_runs, l->virt);
-	state_save(&l->kept);
-	return 0;
+	return state_save(&l->kept);
+}
+
+static void pins_cancel(struct cpu_loop *l)
+{
+	for (size_t i = 0; i < l->host.n; i++)
+		l->host.vcpu[i].target = l->host.vcpu[i].bin;
 }
 
 int cpu_loop_restore(struct cpu_loop *l, int64_t deadline_ns)
@@ -513,10 +520,8 @@ int cpu_loop_tick(struct cpu_loop *l)
 		return -1;
 	cpu_decide(&l->host, &cpu_limits_default, l->work, &l->report);
 	l->current = true;
-	if (pins_remember(l) < 0) {
-		log_msg(LOG_PRIO_ERR, "cpu: out of memory: this interval's pins are not made");
-		return -1;
-	}
+	if (pins_remember(l) < 0)
+		pins_cancel(l);
 	act(l);
 	if (l->opt->metrics)
 		metrics_cpu(l->opt->metrics, &l->host, &l->report, l->pins);

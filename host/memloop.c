@@ -306,12 +306,21 @@ static int shrinks_remember(struct mem_loop *l)
 		const struct guest *g = &l->guest[i];
 		uint64_t target_kib = shrink_target(g);
 
-		if (target_kib &&
-		    state_shrink(&l->kept, g->uuid, virt_run(l->virt, g->uuid), target_kib) < 0)
+		if (target_kib && state_shrink(&l->kept, g->uuid, virt_run(l->virt, g->uuid),
+					       target_kib) < 0) {
+			log_change(&l->starved, true, "mem",
+				   "out of memory: no shrinks are made");
 			return -1;
+		}
 	}
-	state_save(&l->kept);
-	return 0;
+	return state_save(&l->kept);
+}
+
+static void shrinks_cancel(struct mem_loop *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->guest[i].command_kib < l->guest[i].actual_kib)
+			l->guest[i].command_kib = 0;
 }
 
 /* A shrink that nobody watches any more can kill its guest. */
@@ -395,10 +404,8 @@ int mem_loop_tick(struct mem_loop *l)
 	mem_decide(&l->state, &l->conf, &l->now.host, l->guest, l->n, l->now.taken_ns, decide,
 		   &l->report);
 	l->current = true;
-	if (shrinks_remember(l) < 0) {
-		log_msg(LOG_PRIO_ERR, "mem: out of memory: this tick's commands are not sent");
-		return -1;
-	}
+	if (shrinks_remember(l) < 0)
+		shrinks_cancel(l);
 	say_host(l, decide);
 	for (size_t i = 0; i < l->n; i++)
 		guest_act(l, &l->guest[i], decide);

@@ -24,6 +24,8 @@ static bool keep(struct restoring *r, const char *guest, unsigned vcpu, const ch
 
 static const char *why_not(enum virt_result result)
 {
+	if (result == VIRT_LOST)
+		return "libvirt is gone";
 	return result == VIRT_BUSY ? "a job holds its guest" : "libvirt refused";
 }
 
@@ -34,7 +36,7 @@ static bool put_back(struct restoring *r, const struct mark *m, const struct vcp
 	enum virt_result result = VIRT_DONE;
 
 	if (!r->dry_run)
-		result = virt_pin(r->virt, m->uuid, m->vcpu, to, false);
+		result = virt_pin(r->virt, m->uuid, m->run, m->vcpu, to, false);
 	if (result == VIRT_GONE)
 		return false;
 	if (result != VIRT_DONE)

@@ -273,18 +273,23 @@ static void state_print(FILE *f, const void *arg)
 		mark_print(f, &s->marks.mark[i]);
 }
 
-void state_save(struct state *s)
+int state_save(struct state *s)
 {
+	char why[128];
 	int result;
 
 	if (!s->changed || !s->path[0] || s->readonly)
-		return;
-	if (s->marks.n == 0)
-		result = unlink(s->path) && errno != ENOENT ? -1 : 0;
-	else
-		result = runtime_replace(s->path, state_print, s);
+		return 0;
+	result = s->marks.n ? runtime_replace(s->path, state_print, s) : unlink(s->path);
+	if (result < 0 && s->marks.n == 0 && errno == ENOENT) {
+		s->changed = false; /* there is no file, as there should be none */
+		return 0;
+	}
+	snprintf(why, sizeof(why), "%s: what cannot be put back after a crash is not done",
+		 strerror(errno));
+	log_change(&s->unsaved, result < 0, s->path, why);
 	s->changed = result < 0; /* the next tick tries again */
-	log_change(&s->unsaved, result < 0, s->path, strerror(errno));
+	return result;
 }
 
 /* ---- what is kept ---- */

@@ -12,8 +12,10 @@
 #include "host/virt.h"
 
 #define NS_PER_S        1000000000LL
-#define RETRY_NS        (1 * NS_PER_S) /* from the first attempt to connect to the second */
-#define KEEPALIVE_S     5              /* a silent libvirtd is dead after 5 * (3 + 1) s */
+#define RETRY_NS        (1 * NS_PER_S)  /* from the first attempt to connect to the second */
+#define RETRY_LAST_NS   (10 * NS_PER_S) /* ... doubled up to this */
+#define REFUSED_NS      (5 * NS_PER_S)  /* after a failure, doubled with each */
+#define KEEPALIVE_S     5               /* a silent libvirtd is dead after 5 * (3 + 1) s */
 #define KEEPALIVE_COUNT 3
 #define WAKE_MS         200 /* how late the event thread may see its end */
 #define PARAMS_MAX      16  /* more scheduler or NUMA parameters than libvirt has */
@@ -140,8 +142,8 @@ static void domain_detach(struct domain *d)
 	if (d->ref)
 		virDomainFree(d->ref);
 	d->ref = NULL;
-	d->pins_known = d->period_known = d->policy_known = d->refused = false;
-	d->blocked_until_ns = d->backoff_ns = 0;
+	d->pins_known = d->period_known = d->policy_known = false;
+	d->job = d->pins = d->memory = d->learn = d->period = (struct refusal){ 0 };
 }
 
 static void domain_drop(struct domain *d)
@@ -167,6 +169,20 @@ static void virt_close(struct virt *v)
 	if (left > 0)
 		v->leaked += left;
 	v->conn = NULL;
+	v->lost = false;
+}
+
+/* A lost connection is closed when nothing is held that came from it. */
+void virt_leave(struct virt *v)
+{
+	if (v->lost)
+		virt_close(v);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void virt_enter(struct virt *v)
+{
+	pthread_mutex_lock(&v->lock);
 }
 
 /*
@@ -215,17 +231,18 @@ int virt_learn_topology(struct virt *v)
 			   "cores, caches and nodes are unknown");
 	}
 	free(xml);
-	return v->conn && (v->topology_read || v->opt->grain == GRAIN_CPU) ? 0 : -1;
+	return !virt_lost(v) && (v->topology_read || v->opt->grain == GRAIN_CPU) ? 0 : -1;
 }
 
-/* Each wait is twice the one before, up to the interval of the loop that has the shorter one.
- */
+/* Each wait is twice the one before, up to the shorter of the loops' intervals. */
 static int64_t retry_delay_ns(const struct virt *v)
 {
 	double cpu_s = v->opt->cpu_interval_s, mem_s = v->opt->mem_interval_s;
 	double last_s = cpu_s > 0 && (mem_s <= 0 || cpu_s < mem_s) ? cpu_s : mem_s;
 	int64_t last_ns = (int64_t)(last_s * NS_PER_S), delay_ns = 2 * v->delay_ns;
 
+	if (last_ns > RETRY_LAST_NS)
+		last_ns = RETRY_LAST_NS;
 	if (delay_ns > last_ns)
 		delay_ns = last_ns;
 	return delay_ns > RETRY_NS ? delay_ns : RETRY_NS;
@@ -253,12 +270,21 @@ static int connect_anew(struct virt *v)
 	virConnectSetKeepAlive(v->conn, KEEPALIVE_S, KEEPALIVE_COUNT);
 	v->local = uri_is_local(v->conn);
 	v->epoch++;
+	v->proven = false;
+	return 0;
+}
+
+/* It does what it is for: one that only opens, and dies of the first question, backs off. */
+void virt_proven(struct virt *v)
+{
+	if (v->proven)
+		return;
+	v->proven = true;
 	v->delay_ns = 0;
 	v->retry_ns = proc_now_ns() + RETRY_NS;
 	v->down = false;
 	log_msg(LOG_PRIO_NOTICE, "connected to %s%s", v->opt->uri,
 		v->opt->dry_run ? ", read-only" : "");
-	return 0;
 }
 
 int virt_connected(struct virt *v)
@@ -269,7 +295,7 @@ int virt_connected(struct virt *v)
 	return 0;
 }
 
-/* After a failed call: says so once, and drops the connection if that is what failed. */
+/* After a failed call: says so once, or if it was the connection that failed, says that. */
 void virt_check(struct virt *v, bool *said, const char *what)
 {
 	virErrorPtr err = virSaveLastError(); /* virConnectIsAlive() frees the last one */
@@ -279,7 +305,7 @@ void virt_check(struct virt *v, bool *said, const char *what)
 		log_change(said, true, what, message);
 	} else {
 		log_change(&v->down, true, v->opt->uri, message);
-		virt_close(v);
+		v->lost = true;
 	}
 	virFreeError(err);
 }
@@ -668,16 +694,22 @@ bool guest_is_gone(void)
 	return code == VIR_ERR_NO_DOMAIN || code == VIR_ERR_OPERATION_INVALID;
 }
 
-/*
- * After a question about one domain that had no answer.  If it was the connection that failed,
- * that is said instead, and v->conn is NULL.
- */
-static void learn_failed(struct virt *v, const struct domain *d, bool *said, const char *what)
+void refusal_wait(struct refusal *r, int64_t most_ns)
+{
+	r->delay_ns = r->delay_ns ? 2 * r->delay_ns : REFUSED_NS;
+	if (r->delay_ns > most_ns)
+		r->delay_ns = most_ns;
+	r->until_ns = proc_now_ns() + r->delay_ns;
+}
+
+/* After a question about one domain that had no answer. */
+static void learn_failed(struct virt *v, struct domain *d, bool *said, const char *what)
 {
 	char text[GUEST_NAME_LEN + 64];
 
 	if (guest_is_gone())
 		return;
+	refusal_wait(&d->learn, REFUSED_MOST_NS);
 	snprintf(text, sizeof(text), "%s: %s", d->name, what);
 	virt_check(v, said, text);
 }
@@ -690,6 +722,7 @@ void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus)
 		return;
 	}
 	log_change(&d->unread, false, d->name, "");
+	d->learn.delay_ns = 0;
 	learn_quota(d);
 }
 
@@ -728,9 +761,11 @@ void domain_learn_policy(struct virt *v, struct domain *d)
 			error);
 	d->policy_known = d->policy_read = true;
 out:
-	if (d->policy_known)
+	if (d->policy_known) {
 		log_change(&d->obscure, false, d->name, "");
-	else
+		d->learn.delay_ns = 0;
+	} else {
 		learn_failed(v, d, &d->obscure, "its definition cannot be read");
+	}
 	free(xml);
 }

@@ -12,6 +12,12 @@
 
 #include "vmbal.h"
 
+/* What failed lately waits, longer each time, until it succeeds. */
+struct refusal {
+	int64_t until_ns, delay_ns;
+	bool said; /* in the log */
+};
+
 /* A running domain: what was asked once and is kept until an event or a restart. */
 struct domain {
 	unsigned char uuid[UUID_LEN];
@@ -26,12 +32,12 @@ struct domain {
 	bool locked, hugepages;     /* its memory: see struct guest */
 	bool unread, obscure; /* said so in the log: its masks, its definition cannot be read */
 	double quota;         /* CPUs each of its vCPUs may use; 0: no limit */
-	bool refused;         /* a failure of this domain has been logged */
 	uint64_t boot_id;
-	unsigned npins;           /* entries of mask and fence */
-	unsigned *mask, *fence;   /* per vCPU number: indices into virt's sets */
-	int64_t blocked_until_ns; /* no command before this */
-	int64_t backoff_ns;       /* how long the next refusal blocks it */
+	unsigned npins;               /* entries of mask and fence */
+	unsigned *mask, *fence;       /* per vCPU number: indices into virt's sets */
+	struct refusal job;           /* one holds it, or a call timed out: no command at all */
+	struct refusal pins, memory;  /* such a command was refused */
+	struct refusal learn, period; /* a question was, or turning statistics on */
 };
 
 #define EVENT_KINDS 4
@@ -53,12 +59,15 @@ struct virt {
 	virConnectPtr conn;   /* NULL: not connected */
 	const struct options *opt;
 	bool local; /* the host is this machine: /proc is its own */
+	bool lost;  /* the connection is dead: virt_leave() closes it */
 	bool down, deaf, bulk_bad, map_bad, pcpu_bad, mem_bad; /* said so in the log */
 	bool topology_bad, vcpus_starved, guests_starved;      /* the same */
-	size_t stale_next; /* the domain whose fence is read anew next */
-	int ncpustats;     /* figures libvirt has of a pCPU; 0: not asked */
-	int64_t retry_ns;  /* do not connect before */
-	int64_t delay_ns;  /* between the last attempt and that */
+	size_t stale_next;      /* the domain whose fence is read anew next */
+	int ncpustats;          /* figures libvirt has of a pCPU; 0: not asked */
+	int64_t retry_ns;       /* do not connect before */
+	int64_t delay_ns;       /* between the last attempt and that */
+	bool proven;            /* the connection has told of guests */
+	int64_t learn_until_ns; /* what is not known of guests by then has to wait for a tick */
 	unsigned epoch;
 	uint64_t boots;       /* runs of guests seen so far: each gets its own boot_id */
 	struct cpuset online; /* when the masks were learnt: unpinned ones tell just these */
@@ -83,10 +92,21 @@ struct virt {
 	bool stop;
 };
 
+static inline bool virt_lost(const struct virt *v)
+{
+	return !v->conn || v->lost;
+}
+
+#define REFUSED_MOST_NS 320000000000LL /* the longest wait after a refusal */
+
 /* virt.c */
+void virt_enter(struct virt *v);
+void virt_leave(struct virt *v);
 int virt_connected(struct virt *v);
 int virt_learn_topology(struct virt *v);
+void virt_proven(struct virt *v);
 void virt_check(struct virt *v, bool *said, const char *what);
+void refusal_wait(struct refusal *r, int64_t most_ns);
 struct domain *domain_find(struct virt *v, const unsigned char *uuid);
 int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n);
 void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus);

@@ -6,39 +6,33 @@
 
 #include "host/virt.h"
 
-#define NS_PER_S         1000000000LL
-#define BACKOFF_FIRST_NS (5 * NS_PER_S)   /* after a domain refused or timed out */
-#define BACKOFF_LAST_NS  (320 * NS_PER_S) /* doubled up to this */
-#define OCCUPIED_MS      1000 /* a monitor command that takes longer is no mere query */
-#define STATS_PERIOD_S   1    /* the memory loop watches each second */
+#define OCCUPIED_MS    1000          /* a monitor command that takes longer is no mere query */
+#define STATS_PERIOD_S 1             /* the memory loop watches each second */
+#define JOB_MOST_NS    20000000000LL /* until a guest with a job is asked again */
 
-/* A refusal blocks the domain, longer each time. */
-static void domain_block(struct domain *d)
-{
-	int64_t now_ns = proc_now_ns();
-	bool again = now_ns < d->blocked_until_ns + d->backoff_ns;
-
-	d->backoff_ns = d->backoff_ns && again ? d->backoff_ns * 2 : BACKOFF_FIRST_NS;
-	if (d->backoff_ns > BACKOFF_LAST_NS)
-		d->backoff_ns = BACKOFF_LAST_NS;
-	d->blocked_until_ns = now_ns + d->backoff_ns;
-}
-
-static enum virt_result command_failed(struct virt *v, struct domain *d, const char *what)
+static enum virt_result command_failed(struct virt *v, struct domain *d, struct refusal *r,
+				       const char *what)
 {
 	int code = virGetLastErrorCode();
+	char text[GUEST_NAME_LEN + 64];
 
 	if (code == VIR_ERR_NO_DOMAIN)
 		return VIRT_GONE;
-	domain_block(d);
-	if (code == VIR_ERR_OPERATION_TIMEOUT)
+	if (code == VIR_ERR_OPERATION_TIMEOUT) {
+		refusal_wait(&d->job, REFUSED_MOST_NS);
 		return VIRT_BUSY;
-	if (!d->refused)
-		log_msg(LOG_PRIO_WARNING, "%s: %s: %s", d->name, what,
-			virGetLastErrorMessage());
-	d->refused = true; /* said: virt_check() need not */
-	virt_check(v, &d->refused, what);
+	}
+	snprintf(text, sizeof(text), "%s: %s", d->name, what);
+	virt_check(v, &r->said, text);
+	if (virt_lost(v))
+		return VIRT_LOST;
+	refusal_wait(r, REFUSED_MOST_NS);
 	return VIRT_FAILED;
+}
+
+static void command_succeeded(struct domain *d, struct refusal *r)
+{
+	d->job = *r = (struct refusal){ 0 };
 }
 
 static bool no_job(virDomainPtr dom)
@@ -55,11 +49,11 @@ static enum virt_result domain_ready(struct virt *v, struct domain *d)
 {
 	virDomainControlInfo info;
 
-	if (proc_now_ns() < d->blocked_until_ns)
+	if (proc_now_ns() < d->job.until_ns)
 		return VIRT_BUSY;
 	if (virDomainGetControlInfo(d->ref, &info, 0) < 0)
 		return guest_is_gone() ? VIRT_GONE
-				       : command_failed(v, d, "asking for its state");
+				       : command_failed(v, d, &d->job, "asking for its state");
 	/* Somebody else's query, over in a moment: the command waits for it. */
 	if (info.state == VIR_DOMAIN_CONTROL_OCCUPIED && info.stateTime < OCCUPIED_MS)
 		return VIRT_DONE;
@@ -67,7 +61,7 @@ static enum virt_result domain_ready(struct virt *v, struct domain *d)
 	 * well. */
 	if (info.state == VIR_DOMAIN_CONTROL_OK && no_job(d->ref))
 		return VIRT_DONE;
-	domain_block(d);
+	refusal_wait(&d->job, JOB_MOST_NS); /* asking costs little: its end is noticed soon */
 	return VIRT_BUSY;
 }
 
@@ -77,14 +71,13 @@ void domain_learn_period(struct virt *v, struct domain *d)
 		return;
 	d->period_known = true;
 	if (virDomainSetMemoryStatsPeriod(d->ref, STATS_PERIOD_S, VIR_DOMAIN_AFFECT_LIVE) == 0)
-		return;
-	if (virGetLastErrorCode() == VIR_ERR_OPERATION_TIMEOUT) {
-		d->period_known = false;
-		domain_block(d);
-		return;
-	}
-	log_msg(LOG_PRIO_INFO, "%s: balloon statistics cannot be turned on: %s", d->name,
-		virGetLastErrorMessage());
+		command_succeeded(d, &d->period);
+	else if (virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID) /* it has no balloon */
+		log_msg(LOG_PRIO_INFO, "%s: balloon statistics cannot be turned on: %s",
+			d->name, virGetLastErrorMessage());
+	else
+		d->period_known = command_failed(v, d, &d->period,
+						 "turning balloon statistics on") == VIRT_GONE;
 }
 
 /* ---- commands ---- */
@@ -101,8 +94,8 @@ static void set_to_map(const struct virt *v, const struct cpuset *set, unsigned 
 static enum virt_result command_begin(struct virt *v, const unsigned char *uuid,
 				      struct domain **d)
 {
-	if (!v->conn)
-		return VIRT_FAILED;
+	if (virt_lost(v))
+		return VIRT_LOST;
 	*d = domain_find(v, uuid);
 	return *d && (*d)->ref ? domain_ready(v, *d) : VIRT_GONE;
 }
@@ -120,8 +113,8 @@ static bool pin_is_inside(struct virt *v, struct domain *d, unsigned vcpu,
 	return true;
 }
 
-static enum virt_result pin_locked(struct virt *v, const unsigned char *uuid, unsigned vcpu,
-				   const struct cpuset *mask, bool fenced)
+static enum virt_result pin_locked(struct virt *v, const unsigned char *uuid, unsigned run,
+				   unsigned vcpu, const struct cpuset *mask, bool fenced)
 {
 	unsigned char map[VIR_CPU_MAPLEN(PCPU_MAX)];
 	struct domain *d;
@@ -130,29 +123,30 @@ static enum virt_result pin_locked(struct virt *v, const unsigned char *uuid, un
 
 	if (ready != VIRT_DONE)
 		return ready;
-	if (fenced && !pin_is_inside(v, d, vcpu, mask))
+	if (d->id != run)
+		return VIRT_GONE;
+	if (fenced && (proc_now_ns() < d->pins.until_ns || !pin_is_inside(v, d, vcpu, mask)))
 		return VIRT_BUSY;
 	set_to_map(v, mask, map);
 	if (virDomainPinVcpuFlags(d->ref, vcpu, map, v->maplen, VIR_DOMAIN_AFFECT_LIVE) < 0) {
 		d->pins_known = false; /* one that timed out may have been made */
-		return command_failed(v, d, "pinning a vCPU");
+		return command_failed(v, d, &d->pins, "pinning a vCPU");
 	}
-	d->backoff_ns = 0;
-	d->refused = false;
+	command_succeeded(d, &d->pins);
 	s = virt_intern(v, map);
 	if (s >= 0 && vcpu < d->npins)
 		d->mask[vcpu] = (unsigned)s;
 	return VIRT_DONE;
 }
 
-enum virt_result virt_pin(struct virt *v, const unsigned char *uuid, unsigned vcpu,
-			  const struct cpuset *mask, bool fenced)
+enum virt_result virt_pin(struct virt *v, const unsigned char *uuid, unsigned run,
+			  unsigned vcpu, const struct cpuset *mask, bool fenced)
 {
 	enum virt_result result;
 
-	pthread_mutex_lock(&v->lock);
-	result = pin_locked(v, uuid, vcpu, mask, fenced);
-	pthread_mutex_unlock(&v->lock);
+	virt_enter(v);
+	result = pin_locked(v, uuid, run, vcpu, mask, fenced);
+	virt_leave(v);
 	return result;
 }
 
@@ -178,7 +172,7 @@ static enum virt_result vcpu_locked(struct virt *v, const unsigned char *uuid, u
 	}
 	free(maps);
 	if (n < 0)
-		return command_failed(v, d, "reading its masks");
+		return command_failed(v, d, &d->learn, "reading its masks");
 	return n > (int)vcpu ? VIRT_DONE : VIRT_GONE;
 }
 
@@ -187,9 +181,9 @@ enum virt_result virt_vcpu(struct virt *v, const unsigned char *uuid, unsigned v
 {
 	enum virt_result result;
 
-	pthread_mutex_lock(&v->lock);
+	virt_enter(v);
 	result = vcpu_locked(v, uuid, vcpu, out);
-	pthread_mutex_unlock(&v->lock);
+	virt_leave(v);
 	return result;
 }
 
@@ -202,9 +196,8 @@ static enum virt_result set_memory_locked(struct virt *v, const unsigned char *u
 	if (ready != VIRT_DONE)
 		return ready;
 	if (virDomainSetMemoryFlags(d->ref, kib, VIR_DOMAIN_AFFECT_LIVE) < 0)
-		return command_failed(v, d, "setting its memory");
-	d->backoff_ns = 0;
-	d->refused = false;
+		return command_failed(v, d, &d->memory, "setting its memory");
+	command_succeeded(d, &d->memory);
 	return VIRT_DONE;
 }
 
@@ -212,8 +205,8 @@ enum virt_result virt_set_memory(struct virt *v, const unsigned char *uuid, uint
 {
 	enum virt_result result;
 
-	pthread_mutex_lock(&v->lock);
+	virt_enter(v);
 	result = set_memory_locked(v, uuid, kib);
-	pthread_mutex_unlock(&v->lock);
+	virt_leave(v);
 	return result;
 }

@@ -15,7 +15,8 @@
 #define BULK_FLAGS                                                                             \
 	(VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
 
-#define CPU_STATS_MAX 16 /* more figures than libvirt has of a pCPU */
+#define CPU_STATS_MAX 16            /* more figures than libvirt has of a pCPU */
+#define LEARN_NS      10000000000LL /* of a tick, for what is asked of guests one by one */
 
 static uint64_t param_u64(const virTypedParameter *p)
 {
@@ -46,10 +47,23 @@ static int bulk_read(struct virt *v, unsigned stats, virDomainStatsRecordPtr **r
 		return -1;
 	}
 	log_change(&v->bulk_bad, false, "reading domain statistics", "");
+	virt_proven(v);
+	v->learn_until_ns = proc_now_ns() + LEARN_NS;
 	if (domains_sync(v, *records, n) == 0)
 		return n;
 	virDomainStatsRecordListFree(*records);
 	return starved(said, -1);
+}
+
+/*
+ * A slow daemon is not asked about all its guests in one tick, nor again and again about one
+ * that it cannot tell of.  Who is not known yet is left alone.
+ */
+static bool may_learn(const struct virt *v, const struct refusal *last)
+{
+	int64_t now_ns = proc_now_ns();
+
+	return now_ns < v->learn_until_ns && now_ns >= last->until_ns && !virt_lost(v);
 }
 
 /* ---- vCPUs ---- */
@@ -145,22 +159,24 @@ static int vcpus_of(struct virt *v, struct vcpu_sample *s, const virDomainStatsR
 	unsigned maximum = vcpus_maximum(r);
 	size_t first = s->n;
 	struct domain *d;
+	int64_t now_ns;
 
 	virDomainGetUUID(r->dom, uuid);
 	d = domain_find(v, uuid);
 	if (!d || !d->managed || maximum == 0)
 		return 0;
-	if (!d->policy_known)
+	if (!d->policy_known && may_learn(v, &d->learn))
 		domain_learn_policy(v, d);
-	if (!v->conn || !d->policy_read || d->policy.cpu_off)
+	if (!d->policy_read || d->policy.cpu_off)
 		return 0;
-	if (!d->pins_known || d->npins < maximum)
+	if ((!d->pins_known || d->npins < maximum) && may_learn(v, &d->learn))
 		domain_learn_cpu(v, d, maximum);
 	memcpy(s->name[index], d->name, sizeof(d->name));
 	for (int i = 0; i < r->nparams; i++)
 		if (vcpu_param(s, first, d, &r->params[i]) < 0)
 			return -1;
-	vcpus_finish(s, first, d, proc_now_ns() < d->blocked_until_ns, index);
+	now_ns = proc_now_ns();
+	vcpus_finish(s, first, d, now_ns < d->job.until_ns || now_ns < d->pins.until_ns, index);
 	return 0;
 }
 
@@ -274,7 +290,7 @@ static int vcpus_fill(struct virt *v, struct vcpu_sample *s, virDomainStatsRecor
 	if (array_reserve(&s->name, &s->name_cap, (size_t)n, sizeof(*s->name)) < 0)
 		return -1;
 	s->n = 0;
-	for (int i = 0; i < n && v->conn; i++)
+	for (int i = 0; i < n && !virt_lost(v); i++)
 		if (vcpus_of(v, s, records[i], (unsigned)i) < 0)
 			return -1;
 	if (s->n)
@@ -312,16 +328,16 @@ static int vcpus_locked(struct virt *v, struct vcpu_sample *s)
 	s->epoch = v->epoch;
 	result = starved(&v->vcpus_starved, vcpus_fill(v, s, records, n));
 	virDomainStatsRecordListFree(records);
-	return v->conn ? result : -1; /* it can be lost while guests are asked about */
+	return virt_lost(v) ? -1 : result; /* lost while guests were asked about */
 }
 
 int virt_vcpus(struct virt *v, struct vcpu_sample *sample)
 {
 	int result;
 
-	pthread_mutex_lock(&v->lock);
+	virt_enter(v);
 	result = vcpus_locked(v, sample);
-	pthread_mutex_unlock(&v->lock);
+	virt_leave(v);
 	return result;
 }
 
@@ -344,7 +360,7 @@ static enum guest_state guest_state(const struct domain *d, uint64_t state)
 		return GUEST_PAUSED;
 	if ((state != VIR_DOMAIN_RUNNING && state != VIR_DOMAIN_BLOCKED) || !d->policy_read)
 		return GUEST_BUSY;
-	return proc_now_ns() < d->blocked_until_ns ? GUEST_BUSY : GUEST_RUNNING;
+	return proc_now_ns() < d->job.until_ns ? GUEST_BUSY : GUEST_RUNNING;
 }
 
 static void guest_param(struct guest *g, uint64_t *state, const virTypedParameter *p)
@@ -381,9 +397,9 @@ static void guest_of(struct virt *v, struct guest_sample *s, const virDomainStat
 	d = domain_find(v, uuid);
 	if (!d)
 		return;
-	if (d->managed && !d->policy_known)
+	if (d->managed && !d->policy_known && may_learn(v, &d->learn))
 		domain_learn_policy(v, d);
-	if (v->conn && d->managed && !d->policy.mem_off && !d->period_known)
+	if (d->managed && !d->policy.mem_off && !d->period_known && may_learn(v, &d->period))
 		domain_learn_period(v, d);
 	memset(g, 0, sizeof(*g));
 	memcpy(g->uuid, uuid, UUID_LEN);
@@ -476,14 +492,14 @@ static int guests_locked(struct virt *v, struct guest_sample *s)
 	if (array_reserve(&s->guest, &s->guest_cap, (size_t)n, sizeof(*s->guest)) < 0 ||
 	    array_reserve(&s->name, &s->name_cap, (size_t)n, sizeof(*s->name)) < 0)
 		goto out;
-	for (int i = 0; i < n && v->conn; i++)
+	for (int i = 0; i < n && !virt_lost(v); i++)
 		guest_of(v, s, records[i]);
 	if (s->n)
 		qsort(s->guest, s->n, sizeof(*s->guest), by_guest_uuid);
 	result = 0;
 out:
 	virDomainStatsRecordListFree(records);
-	if (starved(&v->guests_starved, result) < 0 || !v->conn)
+	if (starved(&v->guests_starved, result) < 0 || virt_lost(v))
 		return -1;
 	host_memory(v, &s->host);
 	return 0;
@@ -493,9 +509,9 @@ int virt_guests(struct virt *v, struct guest_sample *sample)
 {
 	int result;
 
-	pthread_mutex_lock(&v->lock);
+	virt_enter(v);
 	result = guests_locked(v, sample);
-	pthread_mutex_unlock(&v->lock);
+	virt_leave(v);
 	return result;
 }
 

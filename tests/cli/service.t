@@ -81,6 +81,13 @@ holds "restore refuses a foreign state file" "$out" test $status -eq 1
 holds "... says so" "$out" grep -q "$name.pins is not used: it does not begin with" <<<"$out"
 holds "... and sets it aside" "$(ls "$work/run")" \
 	test -e "$work/run/$name.pins.bad" -a ! -e "$work/run/$name.pins"
+echo rubbish >"$work/run/$name.pins"
+{
+	sleep 0.3
+	"$program" -c "$uri" restore
+	echo $? >"$work/status"
+} 2>&1 | true
+holds "... also where nobody reads that" "$(cat "$work/status")" test "$(cat "$work/status")" -eq 1
 chmod 777 "$work/run"
 out=$("$program" -c "$uri" -1 cpu 1 2>&1)
 status=$?

@@ -48,9 +48,10 @@ void fake_deaf(bool deaf);                           /* no events come any more 
 void fake_quota(unsigned guest, double cpus);        /* per vCPU; 0: none */
 void fake_nodes(unsigned guest, const char *list);   /* strict memory nodes */
 void fake_busy(unsigned guest, bool busy);           /* a job holds it */
-void fake_refuse(unsigned guest, int code); /* commands to it fail with this; 0: they do not */
-void fake_state(unsigned guest, int state); /* a virDomainState */
-void fake_reboot(unsigned guest);           /* it reset itself: an event, the process stays */
+void fake_refuse(unsigned guest, int code);  /* commands to it fail with this; 0: they do not */
+void fake_stays(unsigned guest, bool stays); /* pins of it fail, other commands do not */
+void fake_state(unsigned guest, int state);  /* a virDomainState */
+void fake_reboot(unsigned guest);            /* it reset itself: an event, the process stays */
 void fake_rewind(unsigned guest); /* its vCPUs' counters start anew, and nothing tells */
 void fake_quota_all(unsigned guest, double cpus); /* of all its threads together; 0: none */
 void fake_remote(bool remote);                    /* before the connection: not this machine */
@@ -69,6 +70,8 @@ int fake_refs(void);          /* domain references that nobody has freed yet */
 /* The k-th call from now, counted from 1, fails with this code; 0: none. */
 void fake_fail_at(unsigned k, int code);
 void fake_dead(bool dead);        /* every call fails; a connection that saw it never heals */
+void fake_die_at(unsigned k);     /* the connection dies with the k-th call from now; 0: not */
+void fake_slow(uint64_t ns);      /* each call takes so long */
 unsigned fake_opens(void);        /* connections opened */
 void fake_proc_fails(bool);       /* the local /proc cannot be read */
 void fake_proc_back(uint64_t ns); /* its pCPUs have been busy for so much less */

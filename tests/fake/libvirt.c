@@ -36,6 +36,7 @@ struct fake_domain {
 	size_t mem; /* in the memory plant; SIZE_MAX: none */
 	uint64_t max_kib;
 	int period, refuses;
+	bool stays;
 	double quota, quota_all; /* CPUs each vCPU, and all threads, may use; 0: no limit */
 	const char *metadata;    /* NULL: none */
 	char nodes[16];          /* strict memory nodes; empty: any */
@@ -49,7 +50,8 @@ static struct {
 	struct _virConnect conn;
 	virConnectDomainEventGenericCallback callback[4];
 	void *opaque[4];
-	unsigned calls, pins, balloons, offences, fail_at, opens;
+	unsigned calls, pins, balloons, offences, fail_at, die_at, opens;
+	uint64_t slow_ns;
 	int refs, fail_code, code;
 	uint64_t online;
 	int64_t begun_ns;              /* on the clock, when the plants' began */
@@ -278,6 +280,11 @@ void fake_refuse(unsigned guest, int code)
 	host.guest[guest].refuses = code;
 }
 
+void fake_stays(unsigned guest, bool stays)
+{
+	host.guest[guest].stays = stays;
+}
+
 void fake_state(unsigned guest, int state)
 {
 	host.guest[guest].state = state;
@@ -410,6 +417,16 @@ void fake_dead(bool dead)
 	host.broken |= dead && host.open;
 }
 
+void fake_die_at(unsigned k)
+{
+	host.die_at = k ? host.calls + k : 0;
+}
+
+void fake_slow(uint64_t ns)
+{
+	host.slow_ns = ns;
+}
+
 /* ---- errors ---- */
 
 static int fail(int code)
@@ -423,6 +440,9 @@ static int called(void)
 {
 	host.calls++;
 	host.code = VIR_ERR_OK;
+	if (host.slow_ns)
+		fake_advance(host.slow_ns);
+	host.broken |= host.die_at && host.calls == host.die_at;
 	if (host.dead || host.broken)
 		return fail(VIR_ERR_RPC);
 	if (host.fail_at && host.calls == host.fail_at)
@@ -868,7 +888,7 @@ int virDomainPinVcpuFlags(virDomainPtr dom, unsigned vcpu, unsigned char *map, i
 		host.offences++;
 	if (empty || vcpu >= d->nvcpus)
 		return fail(VIR_ERR_INVALID_ARG);
-	if (!(mask & host.online)) /* the kernel's word */
+	if (!(mask & host.online) || d->stays) /* the kernel's word */
 		return fail(VIR_ERR_SYSTEM_ERROR);
 	host.pins++;
 	pin(dom->guest, vcpu, mask);
@@ -924,6 +944,8 @@ int virDomainSetMemoryStatsPeriod(virDomainPtr dom, int period, unsigned flags)
 	host.offences += host.conn.readonly;
 	if (host.conn.readonly || !d)
 		return fail(d ? VIR_ERR_OPERATION_DENIED : VIR_ERR_OPERATION_INVALID);
+	if (d->refuses)
+		return fail(d->refuses);
 	d->period = period;
 	return 0;
 }

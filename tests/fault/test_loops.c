@@ -413,9 +413,37 @@ static void under_journald_a_line_tells_its_priority(void **state)
 	log_init(LOG_PRIO_ERR);
 }
 
+/* The daemon goes just as guests are to be helped: they are, as soon as it is back. */
+static void a_lost_connection_is_nobodys_refusal(void **state)
+{
+	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.1 };
+	struct plant_mem_guest conf = { .max_kib = 4 * GIB_KIB,
+					.start_kib = GIB_KIB / 2,
+					.work = { .points = 3,
+						  .point = { { 0, 200 * 1024.0 },
+							     { 20, 200 * 1024.0 },
+							     { 70, 3000 * 1024.0 } } },
+					.reporting = true };
+
+	(void)state;
+	for (unsigned at = 20; at < 70; at += 3) {
+		begin(4, 64 * GIB_KIB);
+		for (unsigned i = 0; i < 4; i++)
+			fake_guest(1, &load, &conf);
+		watch(at);
+		fake_die_at(2); /* the bulk read is answered */
+		watch(100 - at);
+		for (unsigned i = 0; i < 4; i++)
+			assert_false(truth(i).dead);
+		fake_die_at(0);
+		end();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_lost_connection_is_nobodys_refusal),
 		cmocka_unit_test(counters_that_go_back_are_no_sample),
 		cmocka_unit_test(a_restarted_guest_is_no_sample),
 		cmocka_unit_test(pcpu_counters_that_go_back_are_unknown),

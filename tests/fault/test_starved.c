@@ -78,8 +78,8 @@ static unsigned run(unsigned k, bool all_after)
 	mem = mem_loop_new(virt, &opt);
 	assert_true(virt && cpu && mem);
 	fake_starve_at(k, all_after);
-	for (unsigned i = 0; i < TICKS; i++) {
-		if (all_after && i == TICKS / 2)
+	for (unsigned i = 0; i < (all_after ? 2 * TICKS : TICKS); i++) {
+		if (all_after && i == TICKS / 2) /* then who could not be read is asked again */
 			fake_starve_at(0, false);
 		fake_advance(NS_PER_S);
 		mem_loop_tick(mem);

@@ -195,6 +195,51 @@ static void a_failed_write_is_tried_again(void **state)
 	unlink(pins);
 }
 
+/* What could not be put back after a crash is not done: no pin, no shrink; growth goes on. */
+static void nothing_is_done_that_cannot_be_noted(void **state)
+{
+	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.6 };
+	struct plant_mem_guest rich = { .max_kib = GIB_KIB,
+					.start_kib = GIB_KIB,
+					.work = { .points = 1, .point = { { 0, 200 << 10 } } },
+					.reporting = true };
+	struct plant_mem_guest poor = rich;
+
+	(void)state;
+	log_init(LOG_PRIO_INFO);
+	fake_boot(BOOT);
+	fake_host(2, 16 * GIB_KIB, 1);
+	poor.start_kib = 360 << 10;
+	for (unsigned i = 0; i < 4; i++) {
+		fake_guest(1, &load, i ? &rich : &poor);
+		fake_mask(i, 0, 1);
+	}
+	fake_listen();
+	start();
+	rmdir(dir);
+	for (unsigned i = 0; i < 60; i++) {
+		fake_advance(NS_PER_S);
+		mem_loop_tick(mem);
+		if (i % 2)
+			cpu_loop_tick(cpu);
+	}
+	assert_int_equal(fake_pins(), 0);
+	assert_int_equal(fake_heard(" mem: shrink "), 0);
+	assert_in_range(fake_heard(" mem: grow guest-0"), 1, 9);
+	assert_int_equal(fake_heard("after a crash is not done"), 2); /* of each loop's file */
+	assert_int_equal(mkdir(dir, 0700), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		fake_advance(NS_PER_S);
+		mem_loop_tick(mem);
+		if (i % 2)
+			cpu_loop_tick(cpu);
+	}
+	assert_true(fake_pins() > 0);
+	assert_true(fake_heard(" mem: shrink ") > 0);
+	fake_deafen();
+	end();
+}
+
 /* The masks first seen are those from before the first run, however often it starts. */
 static void first_seen_survive(void **state)
 {
@@ -598,6 +643,7 @@ int main(void)
 		cmocka_unit_test(restores_after_a_crash),
 		cmocka_unit_test(refused_pins_are_not_ours),
 		cmocka_unit_test(a_failed_write_is_tried_again),
+		cmocka_unit_test(nothing_is_done_that_cannot_be_noted),
 		cmocka_unit_test(first_seen_survive),
 		cmocka_unit_test(others_pins_stay),
 		cmocka_unit_test(gone_guests_are_skipped),

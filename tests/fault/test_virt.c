@@ -92,7 +92,8 @@ static enum virt_result pin(unsigned guest, unsigned number, uint64_t bits)
 {
 	struct cpuset set = { { bits } };
 
-	return virt_pin(virt, vcpu(guest, number)->uuid, number, &set, true);
+	return virt_pin(virt, vcpu(guest, number)->uuid, vcpu(guest, number)->run, number, &set,
+			true);
 }
 
 /* ---- what changes between samples ---- */
@@ -387,16 +388,32 @@ static void a_job_blocks(void **state)
 	sample();
 	assert_true(vcpu(0, 0)->blocked);
 	assert_int_equal(memory(0)->state, GUEST_BUSY);
-	/* Twice as long each time, but never for longer than 320 s. */
+	/* Twice as long each time, but not for so long that its end is missed. */
 	fake_busy(0, true);
 	for (unsigned wait_s = 5, i = 0; i < 10; i++) {
 		fake_advance(wait_s * NS_PER_S);
 		assert_int_equal(pin(0, 0, 1), VIRT_BUSY);
-		wait_s = wait_s < 160 ? 2 * wait_s : 320;
+		wait_s = wait_s < 20 ? 2 * wait_s : 20;
 	}
 	fake_busy(0, false);
-	fake_advance(321 * NS_PER_S);
+	fake_advance(21 * NS_PER_S);
 	assert_int_equal(pin(0, 0, 1), VIRT_DONE);
+	/* A call that times out held up everybody: up to 320 s. */
+	fake_refuse(0, VIR_ERR_OPERATION_TIMEOUT);
+	for (unsigned wait_s = 5, i = 0; i < 10; i++) {
+		unsigned calls = fake_calls();
+
+		assert_int_equal(pin(0, 0, 2), VIRT_BUSY);
+		assert_true(fake_calls() > calls);
+		fake_advance((wait_s - 1) * NS_PER_S);
+		calls = fake_calls();
+		assert_int_equal(pin(0, 0, 2), VIRT_BUSY);
+		assert_int_equal(fake_calls(), calls);
+		fake_advance(NS_PER_S);
+		wait_s = wait_s < 160 ? 2 * wait_s : 320;
+	}
+	fake_refuse(0, 0);
+	assert_int_equal(pin(0, 0, 2), VIRT_DONE);
 	end();
 }
 
@@ -422,7 +439,141 @@ static void a_failure_is_said_once(void **state)
 	end();
 }
 
+/* Who cannot be pinned may be given memory, and the other way round. */
+static void a_refused_pin_is_only_that(void **state)
+{
+	unsigned tries = 0;
+
+	(void)state;
+	begin(2);
+	sample();
+	fake_stays(0, true);
+	for (unsigned i = 0; i < 100; i++) { /* 20 minutes */
+		tries += pin(0, 0, 1) == VIRT_FAILED;
+		assert_int_equal(virt_set_memory(virt, memory(0)->uuid, GIB_KIB), VIRT_DONE);
+		fake_advance(11 * NS_PER_S);
+		sample();
+		assert_int_equal(memory(0)->state, GUEST_RUNNING);
+	}
+	assert_in_range(tries, 5, 10);
+	assert_int_equal(fake_heard("guest-0: pinning a vCPU: simulated failure"), 1);
+	fake_stays(0, false);
+	fake_advance(321 * NS_PER_S);
+	sample();
+	assert_false(vcpu(0, 0)->blocked);
+	assert_int_equal(pin(0, 0, 1), VIRT_DONE);
+	fake_refuse(0, VIR_ERR_INTERNAL_ERROR);
+	assert_int_equal(virt_set_memory(virt, memory(0)->uuid, GIB_KIB), VIRT_FAILED);
+	fake_refuse(0, 0);
+	sample();
+	assert_int_equal(pin(0, 0, 2), VIRT_DONE);
+	end();
+}
+
+/* The next run of a guest is not pinned for what the last one did. */
+static void a_pin_is_of_one_run(void **state)
+{
+	struct cpuset set = { { 1 } };
+	unsigned calls, run;
+
+	(void)state;
+	begin(1);
+	sample();
+	run = vcpu(0, 0)->run;
+	fake_restart_guest(0);
+	fake_advance(NS_PER_S);
+	assert_int_equal(virt_guests(virt, &mems), 0); /* the other loop has seen it */
+	calls = fake_pins();
+	assert_int_equal(virt_pin(virt, mems.guest[0].uuid, run, 0, &set, true), VIRT_GONE);
+	assert_int_equal(fake_pins(), calls);
+	sample();
+	assert_int_equal(pin(0, 0, 1), VIRT_DONE);
+	end();
+}
+
+/* Statistics that could not be turned on are tried again. */
+static void a_period_is_set_in_the_end(void **state)
+{
+	(void)state;
+	begin(1);
+	fake_refuse(0, VIR_ERR_INTERNAL_ERROR);
+	for (unsigned i = 0; i < 100; i++)
+		sample();
+	assert_int_equal(fake_period(0), 0);
+	assert_int_equal(fake_heard("guest-0: turning balloon statistics on: simulated"), 1);
+	fake_refuse(0, 0);
+	fake_advance(321 * NS_PER_S);
+	sample();
+	assert_int_equal(fake_period(0), 1);
+	end();
+}
+
+/* A daemon that takes its time is asked about a few guests in each tick. */
+static void a_slow_daemon_is_asked_in_parts(void **state)
+{
+	unsigned ticks = 0;
+
+	(void)state;
+	begin(20);
+	fake_slow(2 * NS_PER_S);
+	do {
+		int64_t begun_ns = proc_now_ns();
+
+		assert_int_equal(virt_vcpus(virt, &cpus), 0);
+		assert_in_range(proc_now_ns() - begun_ns, 0, 40 * NS_PER_S);
+		begun_ns = proc_now_ns();
+		assert_int_equal(virt_guests(virt, &mems), 0);
+		assert_in_range(proc_now_ns() - begun_ns, 0, 40 * NS_PER_S);
+		assert_in_range(++ticks, 1, 40);
+	} while (cpus.n < 40);
+	assert_in_range(ticks, 3, 40);
+	fake_slow(0);
+	end();
+}
+
 /* ---- the connection ---- */
+
+/* Whichever call finds it dead: all that came from it is given back before it is closed. */
+static void it_dies_at_any_call(void **state)
+{
+	(void)state;
+	for (unsigned k = 1; k <= 40; k++) {
+		begin(3);
+		sample();
+		virt_refresh(virt);
+		fake_die_at(k);
+		for (unsigned i = 0; i < 12; i++) {
+			fake_advance(NS_PER_S);
+			virt_guests(virt, &mems);
+			virt_vcpus(virt, &cpus);
+		}
+		assert_int_equal(fake_opens(), 2);
+		assert_int_equal(fake_heard("simulated failure"), 1);
+		fake_die_at(0);
+		end();
+	}
+}
+
+/* A daemon that dies of each question is left in peace, and spoken of once. */
+static void a_dying_daemon_backs_off(void **state)
+{
+	(void)state;
+	begin(1);
+	sample();
+	for (unsigned s = 0; s < 600; s++) {
+		fake_die_at(1 + (s > 0) * 6);
+		fake_advance(NS_PER_S);
+		virt_guests(virt, &mems);
+	}
+	assert_in_range(fake_opens(), 100, 310); /* each 2 s, since that is the interval */
+	assert_int_equal(fake_heard("simulated failure"), 1);
+	assert_int_equal(fake_heard("connected to"), 1);
+	fake_die_at(0);
+	fake_advance(2 * NS_PER_S);
+	sample();
+	assert_int_equal(fake_heard("connected to"), 2);
+	end();
+}
 
 static void a_dead_connection_is_opened_anew(void **state)
 {
@@ -441,8 +592,9 @@ static void a_dead_connection_is_opened_anew(void **state)
 	for (unsigned i = 0; i < 20; i++) { /* 2 s */
 		assert_int_equal(virt_guests(virt, &mems), -1);
 		assert_int_equal(virt_vcpus(virt, &cpus), -1);
-		assert_int_equal(virt_pin(virt, cpus.vcpu[0].uuid, 0, &cpus.online, true),
-				 VIRT_FAILED);
+		assert_int_equal(virt_pin(virt, cpus.vcpu[0].uuid, cpus.vcpu[0].run, 0,
+					  &cpus.online, true),
+				 VIRT_LOST);
 		fake_advance(NS_PER_S / 10);
 	}
 	assert_in_range(fake_calls() - calls, 2, 3);
@@ -463,7 +615,7 @@ static void a_dead_connection_is_opened_anew(void **state)
 	end();
 }
 
-/* 1, 2, 4 s, then as often as the loop that has the shorter interval. */
+/* 1, 2, 4 s, up to the interval of the loop that has the shorter one, or 10 s. */
 static void attempts_become_rarer(void **state)
 {
 	unsigned calls;
@@ -483,6 +635,15 @@ static void attempts_become_rarer(void **state)
 	assert_in_range(fake_calls() - calls, 6, 8);
 	fake_dead(false);
 	fake_advance(8 * NS_PER_S);
+	assert_int_equal(virt_guests(virt, &mems), 0);
+	opt.cpu_interval_s = opt.mem_interval_s = 3600; /* 10 s, since memory is watched */
+	fake_dead(true);
+	for (unsigned s = 0; s < 600; s++) {
+		virt_guests(virt, &mems);
+		fake_advance(NS_PER_S);
+	}
+	fake_dead(false);
+	fake_advance(9 * NS_PER_S);
 	assert_int_equal(virt_guests(virt, &mems), 0);
 	opt.cpu_interval_s = opt.mem_interval_s = 2;
 	end();
@@ -549,6 +710,9 @@ static void an_unread_guest_is_left_alone(void **state)
 	assert_int_equal(fake_heard("guest-0: its definition cannot be read"), 1);
 	assert_int_equal(cpus.n, 0);
 	sample();
+	assert_int_equal(cpus.n, 0); /* not asked again so soon */
+	fake_advance(5 * NS_PER_S);
+	sample();
 	assert_int_equal(cpus.n, 2);
 	assert_int_equal(fake_heard("guest-0: back to normal"), 1);
 	end();
@@ -557,6 +721,7 @@ static void an_unread_guest_is_left_alone(void **state)
 	assert_int_equal(virt_guests(virt, &mems), 0);
 	assert_int_equal(fake_heard("guest-0: its definition cannot be read"), 1);
 	assert_int_equal(memory(0)->state, GUEST_BUSY);
+	fake_advance(5 * NS_PER_S);
 	sample();
 	assert_int_equal(memory(0)->state, GUEST_RUNNING);
 	end();
@@ -574,6 +739,10 @@ static void wrong_metadata_are_said(void **state)
 	assert_int_equal(fake_heard("guest-0: its metadata are not followed: cpu='maybe'"), 1);
 	assert_int_equal(memory(0)->state, GUEST_RUNNING);
 	assert_int_equal(memory(1)->state, GUEST_FOREIGN);
+	fake_metadata(0, "<policy min='&#10;&lt;3&gt;forged'/>"); /* a line is a line */
+	sample();
+	assert_int_equal(fake_heard("\n<3>forged"), 0);
+	assert_int_equal(fake_heard(" <3>forged"), 1);
 	fake_metadata(1, "<policy min='700M'/>");
 	sample();
 	assert_int_equal(memory(1)->min_kib, 700 << 10);
@@ -602,6 +771,12 @@ int main(void)
 		cmocka_unit_test(a_timeout_blocks),
 		cmocka_unit_test(a_job_blocks),
 		cmocka_unit_test(a_failure_is_said_once),
+		cmocka_unit_test(a_refused_pin_is_only_that),
+		cmocka_unit_test(a_pin_is_of_one_run),
+		cmocka_unit_test(a_period_is_set_in_the_end),
+		cmocka_unit_test(a_slow_daemon_is_asked_in_parts),
+		cmocka_unit_test(it_dies_at_any_call),
+		cmocka_unit_test(a_dying_daemon_backs_off),
 		cmocka_unit_test(a_dead_connection_is_opened_anew),
 		cmocka_unit_test(attempts_become_rarer),
 		cmocka_unit_test(events_are_asked_for_again),

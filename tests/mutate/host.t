@@ -3,7 +3,7 @@
 # shellcheck source=tests/mutate/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-begin host fault/test_virt fault/test_loops fault/test_host fault/test_starved fault/test_chain
+begin host fault/test_virt fault/test_state fault/test_loops fault/test_host fault/test_starved fault/test_chain
 
 # What happens between two samples.
 mutate "a restart is noticed by the domain's id" virt.c 's/restarted = d->id != .*/restarted = false;/'
@@ -39,14 +39,26 @@ mutate "a quota of all threads counts" virt.c 's/if \(all > 0 && all_period > 0\
 mutate "the smaller quota counts" virt.c 's/d->quota > 0 && d->quota < sum \? d->quota : sum/sum/'
 
 # Refusals.
-mutate "a refusal blocks" virt_act.c 's/d->blocked_until_ns = now_ns \+ d->backoff_ns/(void)now_ns/'
-mutate "a second refusal blocks for longer" virt_act.c 's/d->backoff_ns \* 2/d->backoff_ns/'
-mutate "no block is for ever" virt_act.c 's/d->backoff_ns > BACKOFF_LAST_NS/false/'
-mutate "a blocked guest is not called" virt_act.c \
-	'/^static enum virt_result domain_ready/,/^}/s/if \(proc_now_ns\(\) < d->blocked_until_ns\)/if (false)/'
-mutate "the memory loop is told of a blocked guest" virt_sample.c \
-	's/return proc_now_ns\(\) < d->blocked_until_ns \? GUEST_BUSY : /return /'
-mutate "the CPU loop is told of a blocked guest" virt_sample.c 's/c.blocked = blocked/(void)blocked/'
+mutate "a refusal waits" virt.c 's/r->until_ns = proc_now_ns\(\) \+ r->delay_ns/(void)r/'
+mutate "a second refusal waits for longer" virt.c 's/2 \* r->delay_ns : REFUSED_NS/r->delay_ns : REFUSED_NS/'
+mutate "no refusal is for ever" virt.c 's/r->delay_ns > most_ns/false/'
+mutate "the end of a job is noticed soon" virt_act.c 's/JOB_MOST_NS\)/REFUSED_MOST_NS)/'
+mutate "a guest with a job is not called" virt_act.c \
+	'/^static enum virt_result domain_ready/,/^}/s/if \(proc_now_ns\(\) < d->job.until_ns\)/if (false)/'
+mutate "a guest that cannot be pinned is given memory" virt_sample.c \
+	's/return proc_now_ns\(\) < d->job.until_ns \?/return proc_now_ns() < d->job.until_ns || proc_now_ns() < d->pins.until_ns ?/'
+mutate "a guest that cannot be pinned is left for longer each time" virt_act.c \
+	's/fenced && \(proc_now_ns\(\) < d->pins.until_ns \|\| /fenced \&\& (/'
+mutate "a pin is of one run" virt_act.c 's/if \(d->id != run\)/if (false)/'
+mutate "statistics are turned on in the end" virt_act.c \
+	's/d->period_known = command_failed\(.*/command_failed(v, d, \&d->period,/; s/"turning balloon statistics on"\) == VIRT_GONE/"turning balloon statistics on")/'
+mutate "a slow daemon is asked in parts" virt_sample.c 's/return now_ns < v->learn_until_ns && /return /'
+mutate "a guest that cannot be told of is not asked about at once" virt_sample.c \
+	's/now_ns >= last->until_ns && //'
+mutate "the memory loop is told of a guest with a job" virt_sample.c \
+	's/return proc_now_ns\(\) < d->job.until_ns \? GUEST_BUSY : /return /'
+mutate "the CPU loop is told of a guest not to pin" virt_sample.c 's/c.blocked = blocked/(void)blocked/'
+mutate "a lost connection is nobody's refusal" virt_act.c 's/return VIRT_LOST/return VIRT_FAILED/'
 mutate "a job is asked for" virt_act.c 's/ && no_job\(d->ref\)/ \&\& true/'
 mutate "a refused memory command is the policy's to know" memloop.c \
 	's/mem_refused\(g, proc_now_ns\(\)\)/(void)0/'
@@ -55,7 +67,13 @@ mutate "an unread definition forbids everything" virt_sample.c 's/\|\| !d->polic
 mutate "an unread definition forbids pins" virt_sample.c 's/!d->policy_read \|\| //'
 
 # The connection.
-mutate "a dead connection is closed" virt.c '/^void virt_check/,/^}/s/virt_close\(v\)/(void)v/'
+mutate "a dead connection is closed" virt.c 's/v->lost = true/(void)v/'
+mutate "a dead connection is closed when nothing of it is held" virt.c \
+	'/^void virt_check/,/^}/s/v->lost = true/virt_close(v)/'
+mutate "attempts become rarer" virt.c 's/delay_ns = 2 \* v->delay_ns/delay_ns = v->delay_ns/'
+mutate "attempts do not become rare" virt.c 's/if \(last_ns > RETRY_LAST_NS\)/if (false)/'
+mutate "a connection that tells nothing is no end of an outage" virt.c \
+	's/v->proven = false;/virt_proven(v);/'
 mutate "there is a pause between attempts" virt.c 's/proc_now_ns\(\) < v->retry_ns/false/'
 mutate "a loss is said once" virt.c \
 	'/^static int connect_anew/,/^}/s/log_change\(&v->down, true,/v->down = false; &/'
@@ -80,7 +98,9 @@ mutate "a vCPU's history goes on" cpuloop.c 's/\*v = \*old/(void)old/'
 mutate "a guest's history goes on" memloop.c 's/g->need = old->need/(void)old/'
 mutate "a guest's stalls are remembered" memloop.c 's/g->mem = old->mem/(void)old/'
 mutate "an unmet shrink is taken back at the end" memloop.c \
-	'/^void mem_loop_settle/,/^}/s/\tsettle\(l\)/\t(void)l/'
+	'/^int mem_loop_settle/,/^}/s/left = settle\(l\)/left = 0/'
+mutate "a pin that cannot be noted is not made" cpuloop.c 's/^\t\tpins_cancel\(l\)/\t\t;/'
+mutate "a shrink that cannot be noted is not made" memloop.c 's/^\t\tshrinks_cancel\(l\)/\t\t;/'
 
 # Memory.
 mutate "topology is read again after a failure" virt.c 's/v->topology_known = topology_parse.*/v->topology_known = true; topology_parse(xml, \&v->topology);/'
