@@ -717,6 +717,12 @@ static void an_unread_guest_is_left_alone(void **state)
 	assert_int_equal(fake_heard("guest-0: back to normal"), 1);
 	end();
 	begin(1);
+	fake_fail_at(11, VIR_ERR_OPERATION_INVALID); /* as if it had just ended */
+	fake_advance(NS_PER_S);
+	assert_int_equal(virt_vcpus(virt, &cpus), 0);
+	assert_int_equal(cpus.n, 0);
+	end();
+	begin(1);
 	fake_fail_at(8, VIR_ERR_INTERNAL_ERROR);
 	assert_int_equal(virt_guests(virt, &mems), 0);
 	assert_int_equal(fake_heard("guest-0: its definition cannot be read"), 1);
