@@ -504,6 +504,86 @@ static void watchdogs(void **state)
 	unsetenv("WATCHDOG_PID");
 }
 
+/* ---- the log ---- */
+
+static int stderr_was;
+
+static void stderr_is(int fd)
+{
+	stderr_was = dup(STDERR_FILENO);
+	assert_true(fd >= 0 && dup2(fd, STDERR_FILENO) >= 0);
+	close(fd);
+	log_init(LOG_PRIO_WARNING);
+}
+
+static void stderr_back(void)
+{
+	dup2(stderr_was, STDERR_FILENO);
+	close(stderr_was);
+	log_init(LOG_PRIO_WARNING);
+}
+
+static unsigned lines_in(const char *name)
+{
+	FILE *f = fopen(name, "re");
+	unsigned n = 0;
+
+	if (!f)
+		return 0;
+	for (int c = fgetc(f); c != EOF; c = fgetc(f))
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+static void the_log_is_opened_anew(void **state)
+{
+	char moved[80];
+
+	(void)state;
+	snprintf(moved, sizeof(moved), "%s.1", path);
+	stderr_is(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	log_msg(LOG_PRIO_ERR, "one");
+	rename(path, moved);
+	log_msg(LOG_PRIO_ERR, "two");
+	assert_int_equal(log_reopen(), 0);
+	log_msg(LOG_PRIO_ERR, "of\nmore\nlines");
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(log_reopen(), -1); /* nobody reads it */
+	unlink(path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(log_reopen(), -1);
+	rmdir(path);
+	assert_int_equal(log_reopen(), 0);
+	log_msg(LOG_PRIO_ERR, "four");
+	log_msg(LOG_PRIO_ERR, "five");
+	stderr_back();
+	assert_int_equal(lines_in(moved), 2);
+	assert_int_equal(lines_in(path), 2);
+	unlink(moved);
+	unlink(path);
+}
+
+/* A pipe that nobody empties: lines are dropped until somebody does. */
+static void no_reader_holds_up_the_log(void **state)
+{
+	char buffer[65536];
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	stderr_is(ends[1]);
+	for (int i = 0; i < 1000; i++)
+		log_msg(LOG_PRIO_ERR, "%0100d", i);
+	assert_in_range(read(ends[0], buffer, sizeof(buffer)), 30000, 65536);
+	log_msg(LOG_PRIO_ERR, "heard again");
+	assert_in_range(read(ends[0], buffer, sizeof(buffer)), 10, 100);
+	close(ends[0]);
+	log_msg(LOG_PRIO_ERR, "nobody at all");
+	stderr_back();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -522,12 +602,15 @@ int main(void)
 		cmocka_unit_test(notifications),
 		cmocka_unit_test(a_deaf_manager),
 		cmocka_unit_test(watchdogs),
+		cmocka_unit_test(the_log_is_opened_anew),
+		cmocka_unit_test(no_reader_holds_up_the_log),
 	};
 	int failed;
 
 	if (!mkdtemp(dir) || chmod(dir, 0755))
 		return 1;
 	snprintf(path, sizeof(path), "%s/file", dir);
+	signal(SIGPIPE, SIG_IGN); /* as the program does */
 	log_init(LOG_PRIO_WARNING);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	rmdir(dir);
