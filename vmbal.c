@@ -609,7 +609,7 @@ static enum exit_status finish(struct virt *virt, enum exit_status status)
 		log_msg(LOG_PRIO_WARNING, "a call into libvirt has not returned yet: leaving; "
 					  "'vmbal restore' can put back what is left");
 		if (options.metrics)
-			metrics_end(options.metrics);
+			unlink(options.metrics); /* metrics_end() waits for who writes it */
 		_exit(status);
 	}
 	if (*(int *)leaked)

@@ -896,8 +896,8 @@ void virt_guests_free(struct guest_sample *sample);
 
 /*
  * Change a running guest, never its persistent definition.  run: only this one of its runs.
- * fenced: only inside what the definition allows, and not soon after a refusal; what was there
- * before may be put back anywhere, at any time.
+ * fenced: only inside what the definition allows; what was there before may be put back
+ * anywhere.
  */
 enum virt_result virt_pin(struct virt *virt, const unsigned char *uuid, unsigned run,
 			  unsigned vcpu, const struct cpuset *mask, bool fenced);
@@ -941,6 +941,8 @@ void metrics_end(const char *path);
 int state_restore(struct state *s, struct virt *virt, int64_t deadline_ns);
 
 /* ---- host: cpuloop.c, memloop.c: one tick of each loop ------------------------------- */
+
+#define ACT_NS 10000000000LL /* of a tick, for commands: a daemon that is slow is not stuck */
 
 struct cpu_loop;
 struct mem_loop;

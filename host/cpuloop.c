@@ -417,7 +417,9 @@ static struct cpuset target_mask(const struct cpu_loop *l, const struct vcpu *v,
 	return mask;
 }
 
-static void vcpu_act(struct cpu_loop *l, struct vcpu *v, const struct vcpu_count *c)
+/* What a slow daemon leaves no time for is planned anew at the next tick. */
+static void vcpu_act(struct cpu_loop *l, struct vcpu *v, const struct vcpu_count *c,
+		     int64_t until_ns)
 {
 	struct cpuset mask;
 
@@ -431,6 +433,8 @@ static void vcpu_act(struct cpu_loop *l, struct vcpu *v, const struct vcpu_count
 		say_vcpu(l, v, c, &mask, "would pin");
 		return;
 	}
+	if (proc_now_ns() >= until_ns)
+		return;
 	v->pinned = virt_pin(l->virt, v->uuid, c->run, v->number, &mask, true) == VIRT_DONE;
 	l->pins += v->pinned;
 	say_vcpu(l, v, c, &mask, v->pinned ? "pin" : "could not pin");
@@ -495,9 +499,11 @@ int cpu_loop_restore(struct cpu_loop *l, int64_t deadline_ns)
 
 static void act(struct cpu_loop *l)
 {
+	int64_t until_ns = proc_now_ns() + ACT_NS;
+
 	say_host(l);
 	for (size_t i = 0; i < l->host.n; i++)
-		vcpu_act(l, &l->host.vcpu[i], l->count[i]);
+		vcpu_act(l, &l->host.vcpu[i], l->count[i], until_ns);
 }
 
 int cpu_loop_tick(struct cpu_loop *l)

@@ -239,11 +239,12 @@ static void guest_command(struct mem_loop *l, struct guest *g, const char *verb)
 		return;
 	}
 	say_guest(g, "could not change", LOG_PRIO_INFO);
-	if (result == VIRT_FAILED)
+	if (result == VIRT_FAILED || (result == VIRT_BUSY && g->state == GUEST_FOREIGN))
 		mem_refused(g, proc_now_ns());
 }
 
-static void guest_act(struct mem_loop *l, struct guest *g, bool decide)
+/* What a slow daemon leaves no time for is decided anew at the next tick. */
+static void guest_act(struct mem_loop *l, struct guest *g, bool decide, int64_t until_ns)
 {
 	bool grow = g->command_kib > g->actual_kib;
 
@@ -252,7 +253,7 @@ static void guest_act(struct mem_loop *l, struct guest *g, bool decide)
 			  l->opt->dry_run && decide ? LOG_PRIO_INFO : LOG_PRIO_DEBUG);
 	} else if (l->opt->dry_run) {
 		say_guest(g, grow ? "would grow" : "would shrink", LOG_PRIO_INFO);
-	} else {
+	} else if (proc_now_ns() < until_ns) {
 		guest_command(l, g, grow ? "grow" : "shrink");
 	}
 }
@@ -319,7 +320,7 @@ static int shrinks_remember(struct mem_loop *l)
 static void shrinks_cancel(struct mem_loop *l)
 {
 	for (size_t i = 0; i < l->n; i++)
-		if (l->guest[i].command_kib < l->guest[i].actual_kib)
+		if (l->guest[i].command_kib < l->guest[i].target_kib)
 			l->guest[i].command_kib = 0;
 }
 
@@ -388,6 +389,7 @@ int mem_loop_restore(struct mem_loop *l)
 int mem_loop_tick(struct mem_loop *l)
 {
 	bool decide = ++l->ticks >= mem_loop_watches(l->opt->mem_interval_s), bad;
+	int64_t until_ns;
 
 	l->current = false;
 	if (virt_guests(l->virt, &l->next) < 0)
@@ -407,8 +409,9 @@ int mem_loop_tick(struct mem_loop *l)
 	if (shrinks_remember(l) < 0)
 		shrinks_cancel(l);
 	say_host(l, decide);
+	until_ns = proc_now_ns() + ACT_NS;
 	for (size_t i = 0; i < l->n; i++)
-		guest_act(l, &l->guest[i], decide);
+		guest_act(l, &l->guest[i], decide, until_ns);
 	if (decide && l->opt->metrics)
 		metrics_mem(l->opt->metrics, l->guest, l->n, &l->report, l->moves);
 	l->decided |= decide;

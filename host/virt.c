@@ -143,7 +143,8 @@ static void domain_detach(struct domain *d)
 		virDomainFree(d->ref);
 	d->ref = NULL;
 	d->pins_known = d->period_known = d->policy_known = false;
-	d->job = d->pins = d->memory = d->learn = d->period = (struct refusal){ 0 };
+	d->job = d->pins = d->memory = d->period = (struct refusal){ 0 };
+	d->ask_policy = d->ask_masks = (struct refusal){ 0 };
 }
 
 static void domain_drop(struct domain *d)
@@ -452,6 +453,18 @@ static void domains_forget_absent(struct virt *v)
 	v->ndom = kept;
 }
 
+static void masks_changed(struct domain *d)
+{
+	d->pins_known = false;
+	d->ask_masks.until_ns = 0;
+}
+
+static void policy_changed(struct domain *d)
+{
+	d->policy_known = false;
+	d->ask_policy.until_ns = 0;
+}
+
 static void events_apply(struct virt *v)
 {
 	struct event event[EVENTS_MAX];
@@ -465,17 +478,19 @@ static void events_apply(struct virt *v)
 	v->nevents = 0;
 	v->refresh = false;
 	pthread_mutex_unlock(&v->event_lock);
-	for (size_t i = 0; all && i < v->ndom; i++)
-		v->dom[i].pins_known = v->dom[i].policy_known = false;
+	for (size_t i = 0; all && i < v->ndom; i++) {
+		masks_changed(&v->dom[i]);
+		policy_changed(&v->dom[i]);
+	}
 	for (size_t i = 0; i < n && i < EVENTS_MAX; i++) {
 		struct domain *d = domain_find(v, event[i].uuid);
 
 		if (d && event[i].kind == EVENT_TUNED)
-			d->pins_known = false;
+			masks_changed(d);
 		if (d && event[i].kind == EVENT_REBOOT)
 			d->boot_id = ++v->boots;
 		if (d && event[i].kind == EVENT_POLICY)
-			d->policy_known = false;
+			policy_changed(d);
 	}
 }
 
@@ -694,8 +709,11 @@ bool guest_is_gone(void)
 	return code == VIR_ERR_NO_DOMAIN || code == VIR_ERR_OPERATION_INVALID;
 }
 
+/* One that is waiting already goes on: the other vCPUs of a guest may be refused with it. */
 void refusal_wait(struct refusal *r, int64_t most_ns)
 {
+	if (proc_now_ns() < r->until_ns)
+		return;
 	r->delay_ns = r->delay_ns ? 2 * r->delay_ns : REFUSED_NS;
 	if (r->delay_ns > most_ns)
 		r->delay_ns = most_ns;
@@ -703,13 +721,14 @@ void refusal_wait(struct refusal *r, int64_t most_ns)
 }
 
 /* After a question about one domain that had no answer. */
-static void learn_failed(struct virt *v, struct domain *d, bool *said, const char *what)
+static void learn_failed(struct virt *v, struct domain *d, struct refusal *r, bool *said,
+			 const char *what)
 {
 	char text[GUEST_NAME_LEN + 64];
 
+	refusal_wait(r, REFUSED_MOST_NS);
 	if (guest_is_gone())
 		return;
-	refusal_wait(&d->learn, REFUSED_MOST_NS);
 	snprintf(text, sizeof(text), "%s: %s", d->name, what);
 	virt_check(v, said, text);
 }
@@ -718,11 +737,12 @@ void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus)
 {
 	d->pins_known = domain_learn_masks(v, d, nvcpus) == 0;
 	if (!d->pins_known) {
-		learn_failed(v, d, &d->unread, "its masks cannot be read: left alone");
+		learn_failed(v, d, &d->ask_masks, &d->unread,
+			     "its masks cannot be read: left alone");
 		return;
 	}
 	log_change(&d->unread, false, d->name, "");
-	d->learn.delay_ns = 0;
+	d->ask_masks.delay_ns = 0;
 	learn_quota(d);
 }
 
@@ -763,9 +783,10 @@ void domain_learn_policy(struct virt *v, struct domain *d)
 out:
 	if (d->policy_known) {
 		log_change(&d->obscure, false, d->name, "");
-		d->learn.delay_ns = 0;
+		d->ask_policy.delay_ns = 0;
 	} else {
-		learn_failed(v, d, &d->obscure, "its definition cannot be read");
+		learn_failed(v, d, &d->ask_policy, &d->obscure,
+			     "its definition cannot be read");
 	}
 	free(xml);
 }

@@ -32,7 +32,9 @@ static enum virt_result command_failed(struct virt *v, struct domain *d, struct 
 
 static void command_succeeded(struct domain *d, struct refusal *r)
 {
-	d->job = *r = (struct refusal){ 0 };
+	d->job = (struct refusal){ 0 };
+	if (proc_now_ns() >= r->until_ns) /* else another vCPU has just been refused */
+		*r = (struct refusal){ 0 };
 }
 
 static bool no_job(virDomainPtr dom)
@@ -69,15 +71,12 @@ void domain_learn_period(struct virt *v, struct domain *d)
 {
 	if (v->opt->dry_run || domain_ready(v, d) != VIRT_DONE)
 		return;
-	d->period_known = true;
-	if (virDomainSetMemoryStatsPeriod(d->ref, STATS_PERIOD_S, VIR_DOMAIN_AFFECT_LIVE) == 0)
+	d->period_known = virDomainSetMemoryStatsPeriod(d->ref, STATS_PERIOD_S,
+							VIR_DOMAIN_AFFECT_LIVE) == 0;
+	if (d->period_known)
 		command_succeeded(d, &d->period);
-	else if (virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID) /* it has no balloon */
-		log_msg(LOG_PRIO_INFO, "%s: balloon statistics cannot be turned on: %s",
-			d->name, virGetLastErrorMessage());
 	else
-		d->period_known = command_failed(v, d, &d->period,
-						 "turning balloon statistics on") == VIRT_GONE;
+		command_failed(v, d, &d->period, "turning balloon statistics on");
 }
 
 /* ---- commands ---- */
@@ -125,7 +124,7 @@ static enum virt_result pin_locked(struct virt *v, const unsigned char *uuid, un
 		return ready;
 	if (d->id != run)
 		return VIRT_GONE;
-	if (fenced && (proc_now_ns() < d->pins.until_ns || !pin_is_inside(v, d, vcpu, mask)))
+	if (fenced && !pin_is_inside(v, d, vcpu, mask))
 		return VIRT_BUSY;
 	set_to_map(v, mask, map);
 	if (virDomainPinVcpuFlags(d->ref, vcpu, map, v->maplen, VIR_DOMAIN_AFFECT_LIVE) < 0) {
@@ -172,7 +171,7 @@ static enum virt_result vcpu_locked(struct virt *v, const unsigned char *uuid, u
 	}
 	free(maps);
 	if (n < 0)
-		return command_failed(v, d, &d->learn, "reading its masks");
+		return command_failed(v, d, &d->ask_masks, "reading its masks");
 	return n > (int)vcpu ? VIRT_DONE : VIRT_GONE;
 }
 

@@ -165,11 +165,11 @@ static int vcpus_of(struct virt *v, struct vcpu_sample *s, const virDomainStatsR
 	d = domain_find(v, uuid);
 	if (!d || !d->managed || maximum == 0)
 		return 0;
-	if (!d->policy_known && may_learn(v, &d->learn))
+	if (!d->policy_known && may_learn(v, &d->ask_policy))
 		domain_learn_policy(v, d);
 	if (!d->policy_read || d->policy.cpu_off)
 		return 0;
-	if ((!d->pins_known || d->npins < maximum) && may_learn(v, &d->learn))
+	if ((!d->pins_known || d->npins < maximum) && may_learn(v, &d->ask_masks))
 		domain_learn_cpu(v, d, maximum);
 	memcpy(s->name[index], d->name, sizeof(d->name));
 	for (int i = 0; i < r->nparams; i++)
@@ -397,7 +397,7 @@ static void guest_of(struct virt *v, struct guest_sample *s, const virDomainStat
 	d = domain_find(v, uuid);
 	if (!d)
 		return;
-	if (d->managed && !d->policy_known && may_learn(v, &d->learn))
+	if (d->managed && !d->policy_known && may_learn(v, &d->ask_policy))
 		domain_learn_policy(v, d);
 	if (d->managed && !d->policy.mem_off && !d->period_known && may_learn(v, &d->period))
 		domain_learn_period(v, d);

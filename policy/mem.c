@@ -213,7 +213,8 @@ static void mend(struct guest *g, int64_t now_ns)
  */
 static void release(struct guest *g, int64_t now_ns)
 {
-	if (g->command_kib != 0 || (double)g->actual_kib <= (double)g->target_kib + UNMET_KIB)
+	if (g->command_kib != 0 || now_ns < g->mem.refused_ns ||
+	    (double)g->actual_kib <= (double)g->target_kib + UNMET_KIB)
 		return;
 	if (g->reason == MEM_STALE)
 		mend(g, now_ns);

@@ -35,7 +35,8 @@ try() {
 	kill -TERM $pid
 	timeout 10 tail --pid=$pid -f /dev/null || kill -KILL $pid
 	wait $pid
-	holds "$1: ended with 0" "$(cat "$work/log")" test $? -eq 0
+	status=$?
+	holds "$1: ended with 0" "$status: $(cat "$work/log")" test $status -eq 0
 }
 
 

@@ -112,7 +112,8 @@ until_true 10 grep -q ' mem: shrink ' "$work/log"
 ok $? "shrinks" "$(show_log)"
 pkill -TERM -P "$vmbal"
 wait "$vmbal"
-holds "ends with 0" "$(show_log)" test $? -eq 0
+status=$?
+holds "ends with 0" "$(show_log)" test $status -eq 0
 vmbal=
 bad=$(grep -vE ' (cpu|mem): |connected to|Terminated: stopping|vmbal [0-9.]+: ' "$work/log")
 holds "nothing is refused, on the way or at the end" "$bad" test -z "$bad"

@@ -69,11 +69,12 @@ int fake_refs(void);          /* domain references that nobody has freed yet */
 
 /* The k-th call from now, counted from 1, fails with this code; 0: none. */
 void fake_fail_at(unsigned k, int code);
-void fake_dead(bool dead);        /* every call fails; a connection that saw it never heals */
-void fake_die_at(unsigned k);     /* the connection dies with the k-th call from now; 0: not */
-void fake_slow(uint64_t ns);      /* each call takes so long */
-unsigned fake_opens(void);        /* connections opened */
-void fake_proc_fails(bool);       /* the local /proc cannot be read */
+void fake_dead(bool dead);    /* every call fails; a connection that saw it never heals */
+void fake_die_at(unsigned k); /* the connection dies with the k-th call from now; 0: not */
+void fake_questions_fail(bool masks, bool definitions); /* of any guest */
+void fake_slow(uint64_t ns);                            /* each call takes so long */
+unsigned fake_opens(void);                              /* connections opened */
+void fake_proc_fails(bool);                             /* the local /proc cannot be read */
 void fake_proc_back(uint64_t ns); /* its pCPUs have been busy for so much less */
 void fake_odd(bool);              /* figures with names and types that nobody knows, too */
 void fake_node_fails(bool);       /* the node's figures cannot be had from libvirt */

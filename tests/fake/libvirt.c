@@ -52,6 +52,7 @@ static struct {
 	void *opaque[4];
 	unsigned calls, pins, balloons, offences, fail_at, die_at, opens;
 	uint64_t slow_ns;
+	bool no_masks, no_definitions;
 	int refs, fail_code, code;
 	uint64_t online;
 	int64_t begun_ns;              /* on the clock, when the plants' began */
@@ -420,6 +421,12 @@ void fake_dead(bool dead)
 void fake_die_at(unsigned k)
 {
 	host.die_at = k ? host.calls + k : 0;
+}
+
+void fake_questions_fail(bool masks, bool definitions)
+{
+	host.no_masks = masks;
+	host.no_definitions = definitions;
 }
 
 void fake_slow(uint64_t ns)
@@ -848,6 +855,8 @@ int virDomainGetVcpuPinInfo(virDomainPtr dom, int n, unsigned char *maps, int ma
 
 	if (called() < 0)
 		return -1;
+	if (host.no_masks)
+		return fail(VIR_ERR_INTERNAL_ERROR);
 	if (flags & VIR_DOMAIN_AFFECT_CONFIG ? !d->fence : !alive(dom))
 		return fail(VIR_ERR_OPERATION_INVALID);
 	for (int k = 0; k < n && k < (int)d->nvcpus; k++)
@@ -1002,6 +1011,8 @@ char *virDomainGetMetadata(virDomainPtr dom, int type, const char *uri, unsigned
 	(void)uri;
 	if (called() < 0)
 		return NULL;
+	if (host.no_definitions)
+		return fail(VIR_ERR_INTERNAL_ERROR), NULL;
 	if (!d || type != VIR_DOMAIN_METADATA_ELEMENT || flags != VIR_DOMAIN_AFFECT_LIVE)
 		return fail(VIR_ERR_OPERATION_INVALID), NULL;
 	if (!d->metadata)

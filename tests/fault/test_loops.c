@@ -440,10 +440,78 @@ static void a_lost_connection_is_nobodys_refusal(void **state)
 	}
 }
 
+/* The owner takes it out of our hands in mid-shrink, and it cannot be told so. */
+static void what_is_not_ours_is_not_pestered(void **state)
+{
+	(void)state;
+	for (int busy = 0; busy < 2; busy++) {
+		unsigned calls;
+
+		begin(2, 16 * GIB_KIB);
+		guest(0.1, 100, BALLOON_STUCK);
+		while (fake_heard(" mem: shrink ") == 0)
+			watch(1);
+		fake_metadata(0, "<policy mem='off'/>");
+		if (busy)
+			fake_busy(0, true);
+		else
+			fake_refuse(0, VIR_ERR_INTERNAL_ERROR);
+		watch(1);
+		calls = fake_calls();
+		watch(600);
+		assert_in_range(fake_heard("could not change"), 1, 8);
+		assert_in_range(fake_calls() - calls, 600, 640); /* a bulk read each second */
+		fake_busy(0, false);
+		fake_refuse(0, 0);
+		watch(321);
+		assert_true(truth(0).target_kib >= truth(0).actual_kib);
+		end();
+	}
+}
+
+/* A daemon that is slow is given as much to do in a tick as it can, and the rest later. */
+static void a_slow_daemon_is_not_stuck(void **state)
+{
+	(void)state;
+	begin(8, 64 * GIB_KIB);
+	for (unsigned i = 0; i < 40; i++) {
+		guest(0.15, 100, BALLOON_IDEAL);
+		fake_mask(i, 0, 1);
+	}
+	for (unsigned i = 0; i < 30; i++) {
+		tick();
+		watch(1);
+	}
+	for (unsigned i = 0; i < 40; i++) /* somebody puts them all back, in the midst of all */
+		fake_mask(i, 0, 1);
+	fake_slow(NS_PER_S / 3);
+	for (unsigned i = 0; i < 60; i++) {
+		int64_t begun_ns = fake_now_ns();
+
+		cpu_loop_tick(cpu);
+		assert_in_range(fake_now_ns() - begun_ns, 0, 40 * NS_PER_S);
+		begun_ns = fake_now_ns();
+		mem_loop_tick(mem);
+		assert_in_range(fake_now_ns() - begun_ns, 0, 40 * NS_PER_S);
+		fake_advance(2 * NS_PER_S);
+	}
+	for (unsigned c = 0; c < 8; c++) {
+		unsigned there = 0;
+
+		for (unsigned i = 0; i < 40; i++)
+			there += fake_mask_of(i, 0) == 1u << c;
+		assert_in_range(there, 3, 7);
+	}
+	fake_slow(0);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lost_connection_is_nobodys_refusal),
+		cmocka_unit_test(what_is_not_ours_is_not_pestered),
+		cmocka_unit_test(a_slow_daemon_is_not_stuck),
 		cmocka_unit_test(counters_that_go_back_are_no_sample),
 		cmocka_unit_test(a_restarted_guest_is_no_sample),
 		cmocka_unit_test(pcpu_counters_that_go_back_are_unknown),

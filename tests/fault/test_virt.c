@@ -449,7 +449,10 @@ static void a_refused_pin_is_only_that(void **state)
 	sample();
 	fake_stays(0, true);
 	for (unsigned i = 0; i < 100; i++) { /* 20 minutes */
-		tries += pin(0, 0, 1) == VIRT_FAILED;
+		if (!vcpu(0, 0)->blocked) {  /* of its two vCPUs both are tried */
+			tries += pin(0, 0, 1) == VIRT_FAILED;
+			assert_int_equal(pin(0, 1, 1), VIRT_FAILED);
+		}
 		assert_int_equal(virt_set_memory(virt, memory(0)->uuid, GIB_KIB), VIRT_DONE);
 		fake_advance(11 * NS_PER_S);
 		sample();
@@ -733,6 +736,33 @@ static void an_unread_guest_is_left_alone(void **state)
 	end();
 }
 
+/* Whose masks cannot be read may still ask to be left alone, and the other way round. */
+static void one_question_does_not_wait_for_another(void **state)
+{
+	(void)state;
+	begin(1);
+	sample();
+	fake_questions_fail(true, false);
+	virt_refresh(virt);
+	for (unsigned i = 0; i < 400; i++) {
+		sample();
+		assert_int_equal(cpus.n, 0);
+	}
+	fake_metadata(0, "<policy mem='off'/>");
+	sample();
+	assert_int_equal(memory(0)->state, GUEST_FOREIGN);
+	fake_questions_fail(false, true);
+	virt_refresh(virt); /* SIGHUP asks at once */
+	for (unsigned i = 0; i < 400; i++) {
+		sample();
+		assert_int_equal(cpus.n, 2);
+	}
+	assert_int_equal(fake_heard("guest-0: its masks cannot be read"), 1);
+	assert_int_equal(fake_heard("guest-0: its definition cannot be read"), 1);
+	fake_questions_fail(false, false);
+	end();
+}
+
 /* What is wrong in its metadata is said, and is as if it was not there. */
 static void wrong_metadata_are_said(void **state)
 {
@@ -788,6 +818,7 @@ int main(void)
 		cmocka_unit_test(events_are_asked_for_again),
 		cmocka_unit_test(a_failed_read_is_said_once),
 		cmocka_unit_test(an_unread_guest_is_left_alone),
+		cmocka_unit_test(one_question_does_not_wait_for_another),
 		cmocka_unit_test(wrong_metadata_are_said),
 	};
 

@@ -47,11 +47,17 @@ mutate "a guest with a job is not called" virt_act.c \
 	'/^static enum virt_result domain_ready/,/^}/s/if \(proc_now_ns\(\) < d->job.until_ns\)/if (false)/'
 mutate "a guest that cannot be pinned is given memory" virt_sample.c \
 	's/return proc_now_ns\(\) < d->job.until_ns \?/return proc_now_ns() < d->job.until_ns || proc_now_ns() < d->pins.until_ns ?/'
-mutate "a guest that cannot be pinned is left for longer each time" virt_act.c \
-	's/fenced && \(proc_now_ns\(\) < d->pins.until_ns \|\| /fenced \&\& (/'
+mutate "a guest that cannot be pinned is left for longer each time" virt_sample.c \
+	's/ \|\| now_ns < d->pins.until_ns//'
+mutate "a refusal is counted once for all vCPUs" virt.c \
+	'/^void refusal_wait/,/^}/s/if \(proc_now_ns\(\) < r->until_ns\)/if (false)/'
+mutate "what is not ours is not called each second" memloop.c 's/ \|\| \(result == VIRT_BUSY && [^)]*\)//'
+mutate "a slow daemon's pins wait for the next tick" cpuloop.c 's/proc_now_ns\(\) >= until_ns/false/'
+mutate "a slow daemon's balloons wait for the next tick" memloop.c 's/proc_now_ns\(\) < until_ns/true/'
+mutate "SIGHUP and events ask at once" virt.c 's/d->ask_policy.until_ns = 0;/;/'
 mutate "a pin is of one run" virt_act.c 's/if \(d->id != run\)/if (false)/'
 mutate "statistics are turned on in the end" virt_act.c \
-	's/d->period_known = command_failed\(.*/command_failed(v, d, \&d->period,/; s/"turning balloon statistics on"\) == VIRT_GONE/"turning balloon statistics on")/'
+	's/(command_failed\(v, d, &d->period, .*)/d->period_known = true, \1/'
 mutate "a slow daemon is asked in parts" virt_sample.c 's/return now_ns < v->learn_until_ns && /return /'
 mutate "a guest that cannot be told of is not asked about at once" virt_sample.c \
 	's/now_ns >= last->until_ns && //'
