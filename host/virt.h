@@ -1,7 +1,7 @@
 /*
- * virt.h - what the three parts of the libvirt layer share: virt.c (connection, what is known
- * of the guests), virt_sample.c (bulk reads), virt_act.c (commands).  Nobody else includes
- * this.
+ * virt.h - what the four parts of the libvirt layer share: virt.c (connection, table of
+ * guests), virt_sample.c (bulk reads), virt_learn.c (what these do not tell), virt_act.c
+ * (commands). Nobody else includes this.
  */
 #ifndef HOST_VIRT_H
 #define HOST_VIRT_H
@@ -97,24 +97,25 @@ static inline bool virt_lost(const struct virt *v)
 	return !v->conn || v->lost;
 }
 
-#define REFUSED_MOST_NS 320000000000LL /* the longest wait after a refusal */
-
 /* virt.c */
-void virt_enter(struct virt *v);
+void virt_enter(struct virt *v); /* takes the lock */
 void virt_leave(struct virt *v);
 int virt_connected(struct virt *v);
 int virt_learn_topology(struct virt *v);
 void virt_proven(struct virt *v);
 void virt_check(struct virt *v, bool *said, const char *what);
-void refusal_wait(struct refusal *r, int64_t most_ns);
 struct domain *domain_find(struct virt *v, const unsigned char *uuid);
 int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n);
-void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus);
-int domain_learn_masks(struct virt *v, struct domain *d, unsigned nvcpus);
-void domain_learn_policy(struct virt *v, struct domain *d);
+
+/* virt_learn.c */
+#define REFUSED_MOST_NS 320000000000LL /* the longest wait after a refusal */
+void refusal_wait(struct refusal *r, int64_t most_ns);
 bool guest_is_gone(void); /* so the last call failed: nobody's fault */
 int virt_intern(struct virt *v, const unsigned char *map); /* index in set; -1: no memory */
 struct cpuset virt_map_to_set(const struct virt *v, const unsigned char *map);
+void domain_learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus);
+int domain_learn_masks(struct virt *v, struct domain *d, unsigned nvcpus);
+void domain_learn_policy(struct virt *v, struct domain *d);
 
 /* virt_act.c */
 void domain_learn_period(struct virt *v, struct domain *d);

@@ -34,14 +34,14 @@ mutate "isolated pCPUs are not used" cpuloop.c 's/l->scope.bits\[w\] &= ~l->now.
 mutate "who was put on isolated pCPUs stays there" cpuloop.c \
 	's/return !l->opt->cpus && cpuset_count\(&live\) > 0 &&/return false \&\&/'
 mutate "paused guests are told" virt_sample.c 's/return GUEST_PAUSED/return GUEST_RUNNING/'
-mutate "a quota of one vCPU counts" virt.c 's/d->quota = \(double\)quota .*/;/'
-mutate "a quota of all threads counts" virt.c 's/if \(all > 0 && all_period > 0\)/if (false)/'
-mutate "the smaller quota counts" virt.c 's/d->quota > 0 && d->quota < sum \? d->quota : sum/sum/'
+mutate "a quota of one vCPU counts" virt_learn.c 's/d->quota = \(double\)quota .*/;/'
+mutate "a quota of all threads counts" virt_learn.c 's/if \(all > 0 && all_period > 0\)/if (false)/'
+mutate "the smaller quota counts" virt_learn.c 's/d->quota > 0 && d->quota < sum \? d->quota : sum/sum/'
 
 # Refusals.
-mutate "a refusal waits" virt.c 's/r->until_ns = proc_now_ns\(\) \+ r->delay_ns/(void)r/'
-mutate "a second refusal waits for longer" virt.c 's/2 \* r->delay_ns : REFUSED_NS/r->delay_ns : REFUSED_NS/'
-mutate "no refusal is for ever" virt.c 's/r->delay_ns > most_ns/false/'
+mutate "a refusal waits" virt_learn.c 's/r->until_ns = proc_now_ns\(\) \+ r->delay_ns/(void)r/'
+mutate "a second refusal waits for longer" virt_learn.c 's/2 \* r->delay_ns : REFUSED_NS/r->delay_ns : REFUSED_NS/'
+mutate "no refusal is for ever" virt_learn.c 's/r->delay_ns > most_ns/false/'
 mutate "the end of a job is noticed soon" virt_act.c 's/JOB_MOST_NS\)/REFUSED_MOST_NS)/'
 mutate "a guest with a job is not called" virt_act.c \
 	'/^static enum virt_result domain_ready/,/^}/s/if \(proc_now_ns\(\) < d->job.until_ns\)/if (false)/'
@@ -49,7 +49,7 @@ mutate "a guest that cannot be pinned is given memory" virt_sample.c \
 	's/return proc_now_ns\(\) < d->job.until_ns \?/return proc_now_ns() < d->job.until_ns || proc_now_ns() < d->pins.until_ns ?/'
 mutate "a guest that cannot be pinned is left for longer each time" virt_sample.c \
 	's/ \|\| now_ns < d->pins.until_ns//'
-mutate "a refusal is counted once for all vCPUs" virt.c \
+mutate "a refusal is counted once for all vCPUs" virt_learn.c \
 	'/^void refusal_wait/,/^}/s/if \(proc_now_ns\(\) < r->until_ns\)/if (false)/'
 mutate "what is not ours is not called each second" memloop.c 's/ \|\| \(result == VIRT_BUSY && [^)]*\)//'
 mutate "a slow daemon's pins wait for the next tick" cpuloop.c 's/proc_now_ns\(\) >= until_ns/false/'
@@ -110,7 +110,7 @@ mutate "a shrink that cannot be noted is not made" memloop.c 's/^\t\tshrinks_can
 
 # Memory.
 mutate "topology is read again after a failure" virt.c 's/v->topology_known = topology_parse.*/v->topology_known = true; topology_parse(xml, \&v->topology);/'
-mutate "metadata are read again after a failure" virt.c 's/result < 0 && !error\[0\]/false/'
+mutate "metadata are read again after a failure" virt_learn.c 's/result < 0 && !error\[0\]/false/'
 mutate "a topology cut short is none" topology.c 's/ \|\| xml_starved\(\)//'
 mutate "libxml2 says nothing by itself" xml.c 's/xmlSetStructuredErrorFunc\(NULL, on_error\);//'
 mutate "a DTD is refused" xml.c 's/ && !doc->intSubset//'
