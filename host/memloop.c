@@ -20,6 +20,7 @@ struct mem_loop {
 	struct guest *guest;           /* the policy's view, by UUID */
 	struct guest *merged;          /* the next one, while it is made */
 	size_t n, guest_cap, merged_cap;
+	size_t turn; /* the guest that the last tick had no time for */
 	struct mem_conf conf;
 	struct mem_state state;
 	struct mem_report report;
@@ -243,8 +244,7 @@ static void guest_command(struct mem_loop *l, struct guest *g, const char *verb)
 		mem_refused(g, proc_now_ns());
 }
 
-/* What a slow daemon leaves no time for is decided anew at the next tick. */
-static void guest_act(struct mem_loop *l, struct guest *g, bool decide, int64_t until_ns)
+static void guest_act(struct mem_loop *l, struct guest *g, bool decide)
 {
 	bool grow = g->command_kib > g->actual_kib;
 
@@ -253,9 +253,21 @@ static void guest_act(struct mem_loop *l, struct guest *g, bool decide, int64_t 
 			  l->opt->dry_run && decide ? LOG_PRIO_INFO : LOG_PRIO_DEBUG);
 	} else if (l->opt->dry_run) {
 		say_guest(g, grow ? "would grow" : "would shrink", LOG_PRIO_INFO);
-	} else if (proc_now_ns() < until_ns) {
+	} else {
 		guest_command(l, g, grow ? "grow" : "shrink");
 	}
+}
+
+/* What a slow daemon leaves no time for is decided anew at the next tick, and has its turn. */
+static void act(struct mem_loop *l, bool decide)
+{
+	int64_t until_ns = proc_now_ns() + ACT_NS;
+	size_t done = 0;
+
+	say_host(l, decide);
+	for (; done < l->n && proc_now_ns() < until_ns; done++)
+		guest_act(l, &l->guest[(l->turn + done) % l->n], decide);
+	l->turn = l->n ? (l->turn + done) % l->n : 0;
 }
 
 static bool is_unmet(const struct guest *g)
@@ -389,7 +401,6 @@ int mem_loop_restore(struct mem_loop *l)
 int mem_loop_tick(struct mem_loop *l)
 {
 	bool decide = ++l->ticks >= mem_loop_watches(l->opt->mem_interval_s), bad;
-	int64_t until_ns;
 
 	l->current = false;
 	if (virt_guests(l->virt, &l->next) < 0)
@@ -408,10 +419,7 @@ int mem_loop_tick(struct mem_loop *l)
 	l->current = true;
 	if (shrinks_remember(l) < 0)
 		shrinks_cancel(l);
-	say_host(l, decide);
-	until_ns = proc_now_ns() + ACT_NS;
-	for (size_t i = 0; i < l->n; i++)
-		guest_act(l, &l->guest[i], decide, until_ns);
+	act(l, decide);
 	if (decide && l->opt->metrics)
 		metrics_mem(l->opt->metrics, l->guest, l->n, &l->report, l->moves);
 	l->decided |= decide;

@@ -458,7 +458,7 @@ static void a_refused_pin_is_only_that(void **state)
 		sample();
 		assert_int_equal(memory(0)->state, GUEST_RUNNING);
 	}
-	assert_in_range(tries, 5, 10);
+	assert_in_range(tries, 7, 10);
 	assert_int_equal(fake_heard("guest-0: pinning a vCPU: simulated failure"), 1);
 	fake_stays(0, false);
 	fake_advance(321 * NS_PER_S);
@@ -760,6 +760,17 @@ static void one_question_does_not_wait_for_another(void **state)
 	assert_int_equal(fake_heard("guest-0: its masks cannot be read"), 1);
 	assert_int_equal(fake_heard("guest-0: its definition cannot be read"), 1);
 	fake_questions_fail(false, false);
+	fake_metadata(0, "<policy cpu='off'/>"); /* an event, too */
+	sample();
+	assert_int_equal(cpus.n, 0);
+	fake_metadata(0, "<policy/>");
+	fake_questions_fail(true, false);
+	for (unsigned i = 0; i < 400; i++)
+		sample();
+	fake_questions_fail(false, false);
+	virt_refresh(virt);
+	sample();
+	assert_int_equal(cpus.n, 2);
 	end();
 }
 

@@ -54,7 +54,9 @@ mutate "a refusal is counted once for all vCPUs" virt_learn.c \
 mutate "what is not ours is not called each second" memloop.c 's/ \|\| \(result == VIRT_BUSY && [^)]*\)//'
 mutate "a slow daemon's pins wait for the next tick" cpuloop.c 's/proc_now_ns\(\) >= until_ns/false/'
 mutate "a slow daemon's balloons wait for the next tick" memloop.c 's/proc_now_ns\(\) < until_ns/true/'
-mutate "SIGHUP and events ask at once" virt.c 's/d->ask_policy.until_ns = 0;/;/'
+mutate "each guest of a slow daemon has its turn" memloop.c 's/l->turn = l->n .*/l->turn = 0;/'
+mutate "SIGHUP and events ask for a definition at once" virt.c 's/d->ask_policy.until_ns = 0;/;/'
+mutate "SIGHUP and events ask for masks at once" virt.c 's/d->ask_masks.until_ns = 0;/;/'
 mutate "a pin is of one run" virt_act.c 's/if \(d->id != run\)/if (false)/'
 mutate "statistics are turned on in the end" virt_act.c \
 	's/(command_failed\(v, d, &d->period, .*)/d->period_known = true, \1/'
