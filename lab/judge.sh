@@ -32,11 +32,12 @@ pins() {
 		"$work/events"
 }
 
-# spread FROM TO: standard deviation, in points, of the pCPUs' mean use by guests in that time.
+# spread FROM TO [all]: standard deviation, in points, of the pCPUs' mean use in that time: by
+# guests, or by all that runs there.
 spread() {
 	recording || return 1
-	awk -v from="$1" -v to="$2" '
-		$1 == "pcpu" && $2 > from && $2 <= to { sum[$3] += $4; n[$3]++ }
+	awk -v from="$1" -v to="$2" -v f="$([ "${3-}" = all ] && echo 5 || echo 4)" '
+		$1 == "pcpu" && $2 > from && $2 <= to { sum[$3] += $f; n[$3]++ }
 		END {
 			for (c in sum) { u = sum[c] / n[c] / 10; s += u; q += u * u; k++ }
 			if (k) printf "%.1f\n", sqrt((q / k - (s / k) ^ 2 > 0) ? q / k - (s / k) ^ 2 : 0)

@@ -55,19 +55,26 @@ measure() {
 	stop_vmbal
 	late=$(pins "$calm")
 	made=$(($(pins "$began") - late))
-	reached=$(spread "$calm" "$ended")
-	echo "# $1: spread $(spread $((began - 3)) "$began") -> $reached points, $made + $late pins"
+	reached=$(spread "$calm" "$ended" "$load")
+	echo "# $1: spread $(spread $((began - 3)) "$began" "$load") -> $reached points, $made + $late pins"
 }
 
-# case_of NAME MOST-PINS SETUP: judged once more where something else used the machine meanwhile,
-# which nobody can rule out; a policy that fails, fails twice.
+is_good() { # MOST-PINS
+	awk -v s="$reached" -v pins="$made" -v most="$1" -v late="$late" \
+		'BEGIN { exit s == "" || s > 5 || pins > most || late > 0 }'
+}
+
+# case_of NAME MOST-PINS SETUP: judged again where something else used the machine meanwhile, which
+# nobody can rule out; a policy that fails, fails each time.
 case_of() {
+	local try
+
 	measure "$1" "$3"
-	if awk -v s="$reached" -v pins="$made" -v most="$2" -v late="$late" \
-		'BEGIN { exit !(s == "" || s > 5 || pins > most || late > 0) }'; then
+	for try in 2 3 4; do
+		is_good "$2" && break
 		show_log
-		measure "$1, again" "$3"
-	fi
+		measure "$1, try $try" "$3"
+	done
 	holds "$1: ended by SIGTERM with 0" "" test "$stopped" -eq 0
 	within "$1: spread, points" "$reached" 0 5
 	within "$1: pins" "$made" 0 "$2"
@@ -81,6 +88,7 @@ leave=$((n - n / pcpus))
 # pin is made.
 settle=12
 judged=14
+load=all # what is similar in the end; but full pCPUs are full in any case, and judged by guests' use
 loads 10 11 12 13 14 15
 case_of "light, all on one" $leave all_on_first
 case_of "light, two crowds" $((pcpus > 2 ? n - 2 * n / pcpus : n / 4 + 1)) two_crowds
@@ -90,6 +98,7 @@ case_of "light, unpinned" "$n" all_free
 loads 20 9
 case_of "light, unpinned, heavy and light" "$n" all_free
 
+load=guests
 loads 36 9
 case_of "heavy and light on one" $leave all_on_first
 for ((c = 0; c < pcpus; c++)); do
