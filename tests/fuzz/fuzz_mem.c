@@ -79,7 +79,9 @@ static void judge(const struct run *r)
 		if (!g->command_kib)
 			continue;
 		MUST(g->command_kib >= least && g->command_kib <= g->max_kib);
-		MUST(g->state == GUEST_RUNNING);
+		MUST(g->state == GUEST_RUNNING ||
+		     (g->state == GUEST_FOREIGN && g->reason == MEM_RESTORE &&
+		      g->command_kib == g->actual_kib));
 		if (g->command_kib < g->actual_kib)
 			MUST(g->command_kib >= g->floor_kib);
 		if (g->reason == MEM_GROW && g->command_kib > held)
