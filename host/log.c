@@ -56,8 +56,7 @@ void log_init(enum log_priority limit)
 	file_learn();
 }
 
-/* Of a file only, not through a link: file_path is the name that the kernel found in the end.
- */
+/* Of a file only, not through a link: file_path is the name found in the end. */
 int log_reopen(void)
 {
 	struct stat st;
@@ -123,9 +122,8 @@ void log_msg(enum log_priority priority, const char *fmt, ...)
 	if (n > 0)
 		used += (size_t)n < sizeof(line) - used - 1 ? (size_t)n
 							    : sizeof(line) - used - 2;
-	for (size_t i = 0; i < used; i++)
-		if (iscntrl((unsigned char)
-				    line[i])) /* a guest's metadata must not forge lines */
+	for (size_t i = 0; i < used; i++) /* a guest's metadata must not forge lines */
+		if (iscntrl((unsigned char)line[i]))
 			line[i] = ' ';
 	line[used++] = '\n';
 	line_write(line, used);

@@ -33,10 +33,11 @@ struct domain {
 	bool unread, obscure; /* said so in the log: its masks, its definition cannot be read */
 	double quota;         /* CPUs each of its vCPUs may use; 0: no limit */
 	uint64_t boot_id;
-	unsigned npins;              /* entries of mask and fence */
-	unsigned *mask, *fence;      /* per vCPU number: indices into virt's sets */
-	struct refusal job;          /* one holds it, or a call timed out: no command at all */
-	struct refusal pins, memory; /* such a command was refused */
+	unsigned npins;         /* entries of mask and fence */
+	unsigned *mask, *fence; /* per vCPU number: indices into virt's sets */
+	struct refusal job;     /* one holds it, or a call timed out: no command at all */
+	struct refusal pins;    /* such a command was refused */
+	struct refusal memory;  /* the same; how long to wait then is the policy's to say */
 	struct refusal ask_policy, ask_masks, period; /* so was such a question, or call */
 };
 
