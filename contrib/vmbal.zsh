@@ -1,0 +1,24 @@
+#compdef vmbal vcpu_scheduler memory_coordinator
+# Completion of vmbal, vcpu_scheduler and memory_coordinator for zsh: a file _vmbal in its fpath.
+
+local help last=${words[CURRENT-1]}
+help=$(_call_program options "$words[1] --help" 2>/dev/null)
+
+case $last in
+-c | --connect) compadd qemu:///system ;;
+-g | --guests) compadd -- ${(f)"$(_call_program guests virsh --readonly --quiet list --name 2>/dev/null)"} ;;
+-m | --host-memory | --host-reserve | --overcommit | --cpus | cpu | mem) ;;
+--metrics) _files -g '*.prom' ;;
+*)
+	# Of an option that is a choice, the words that --help shows, such as host|guests.
+	local -a choices
+	[[ $last != -* || $last = *[^a-z-]* ]] || choices=(${(s:|:)"$(sed -nE "s/^ +(-., )?$last ([a-z]+(\|[a-z]+)+).*/\2/p" <<<"$help")"})
+	if ((${#choices})); then
+		compadd -- $choices
+		return
+	fi
+	# The options are those that --help shows.
+	compadd -- ${(f)"$(grep -oE '^ +(-., )?--[a-z-]+' <<<"$help" | grep -oE -- '--[a-z-]+')"}
+	[[ ${words[1]:t} != vmbal ]] || compadd cpu mem restore
+	;;
+esac
