@@ -1,8 +1,9 @@
 /*
  * log.c - one line, one write, to stderr.
  *
- * Under journald (JOURNAL_STREAM names our stderr) a line carries its priority as "<N>"
- * and no time, since the journal adds its own; elsewhere it carries the local time.
+ * A line of text carries the local time, with its zone.  Under journald (JOURNAL_STREAM names
+ * our stderr), which adds its own time, a message goes to it with its fields; where it takes
+ * none, as a line that carries its priority as "<N>".
  */
 #include <ctype.h>
 #include <errno.h>
@@ -17,13 +18,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vmbal.h"
+#include "host/log.h"
+#include "host/log_record.h"
+#include "host/runtime.h"
 
 #define LINE_LEN 1024 /* bytes; a longer message is cut, its newline kept */
+#define JSON_LEN 4096 /* bytes: what a pipe takes as a whole */
+#define TIME_LEN 40   /* bytes */
 #define WAIT_MS  100  /* for a reader of stderr that is slow */
 
 static enum log_priority log_limit = LOG_PRIO_INFO;
+static enum log_format log_format;
 static bool under_journald;
+static bool journal_has_socket;          /* stderr is journald's own, not a pipe to it */
 static char file_path[RUNTIME_PATH_LEN]; /* of the file that stderr is; empty: it is none */
 
 static bool stderr_is_journal(void)
@@ -35,6 +42,7 @@ static bool stderr_is_journal(void)
 	if (!stream || sscanf(stream, "%llu:%llu", &dev, &ino) != 2 ||
 	    fstat(STDERR_FILENO, &st))
 		return false;
+	journal_has_socket = S_ISSOCK(st.st_mode);
 	return st.st_dev == dev && st.st_ino == ino;
 }
 
@@ -54,6 +62,16 @@ void log_init(enum log_priority limit)
 	log_limit = limit;
 	under_journald = stderr_is_journal();
 	file_learn();
+}
+
+bool log_wants(enum log_priority priority)
+{
+	return priority <= log_limit;
+}
+
+void log_set_format(enum log_format format)
+{
+	log_format = format;
 }
 
 /* Of a file only, not through a link: file_path is the name found in the end. */
@@ -76,17 +94,19 @@ int log_reopen(void)
 	return result;
 }
 
-static size_t log_prefix(char *line, size_t len, enum log_priority priority)
+/* As RFC 3339 has it: "2026-11-26T07:00:31+01:00". */
+static void time_text(char *text, size_t size)
 {
 	time_t now = time(NULL);
 	struct tm tm;
-	int n = 0;
+	char zone[8] = "";
+	size_t used;
 
-	if (under_journald)
-		n = snprintf(line, len, "<%d>", (int)priority);
-	else if (localtime_r(&now, &tm))
-		n = (int)strftime(line, len, "%H:%M:%S ", &tm);
-	return n > 0 ? (size_t)n : 0;
+	text[0] = '\0';
+	if (!localtime_r(&now, &tm) || strftime(zone, sizeof(zone), "%z", &tm) != 5)
+		return;
+	used = strftime(text, size, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text + used, size - used, "%.3s:%s", zone, zone + 3);
 }
 
 /*
@@ -105,38 +125,120 @@ static void line_write(const char *line, size_t len)
 	}
 }
 
-void log_msg(enum log_priority priority, const char *fmt, ...)
+/* "<6>": journald takes it off the line again. */
+static size_t priority_text(char *text, size_t size, const struct log_record *r)
 {
-	int saved = errno;
-	char line[LINE_LEN];
-	size_t used;
-	va_list ap;
-	int n;
+	return (size_t)snprintf(text, size, "<%d>", (int)r->priority);
+}
 
-	if (priority > log_limit)
+/* Returns its length, without a newline; a message that does not fit is cut. */
+static size_t text_line(char *line, size_t size, const struct log_record *r)
+{
+	size_t used = 0;
+
+	if (under_journald)
+		used = priority_text(line, size, r);
+	else if (r->time[0])
+		used = (size_t)snprintf(line, size, "%s ", r->time);
+	used += (size_t)snprintf(line + used, size - used, "%s", r->message);
+	return used < size ? used : size - 1;
+}
+
+static void record_write(const struct log_record *r)
+{
+	char line[JSON_LEN];
+	size_t used = 0;
+
+	if (log_format == LOG_JSON) {
+		if (under_journald)
+			used = priority_text(line, sizeof(line), r);
+		used += log_json(line + used, sizeof(line) - used - 1, r);
+	} else if (under_journald && journal_has_socket &&
+		   log_journal(log_journal_socket, r) == 0) {
 		return;
-	used = log_prefix(line, sizeof(line), priority);
-	va_start(ap, fmt);
-	n = vsnprintf(line + used, sizeof(line) - used - 1, fmt, ap);
-	va_end(ap);
-	if (n > 0)
-		used += (size_t)n < sizeof(line) - used - 1 ? (size_t)n
-							    : sizeof(line) - used - 2;
-	for (size_t i = 0; i < used; i++) /* a guest's metadata must not forge lines */
-		if (iscntrl((unsigned char)line[i]))
-			line[i] = ' ';
+	} else {
+		used = text_line(line, LINE_LEN - 1, r);
+	}
 	line[used++] = '\n';
 	line_write(line, used);
+}
+
+/* A guest's metadata must not forge lines. */
+static void clean(char *s)
+{
+	for (; *s; s++)
+		if (iscntrl((unsigned char)*s))
+			*s = ' ';
+}
+
+__attribute__((format(printf, 5, 0))) static void say(enum log_priority priority,
+						      const struct log_field *field, size_t n,
+						      const char *prefix, const char *fmt,
+						      va_list ap)
+{
+	int saved = errno;
+	char message[LINE_LEN], time[TIME_LEN];
+	size_t used;
+
+	if (!log_wants(priority))
+		return;
+	used = (size_t)snprintf(message, sizeof(message), "%s", prefix);
+	if (used < sizeof(message))
+		vsnprintf(message + used, sizeof(message) - used, fmt, ap);
+	clean(message);
+	time_text(time, sizeof(time));
+	record_write(&(struct log_record){ .priority = priority,
+					   .time = time,
+					   .message = message,
+					   .field = field,
+					   .n = n });
 	errno = saved;
+}
+
+void log_msg(enum log_priority priority, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(priority, NULL, 0, "", fmt, ap);
+	va_end(ap);
+}
+
+void log_fields(enum log_priority priority, const struct log_field *field, size_t n,
+		const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(priority, field, n, "", fmt, ap);
+	va_end(ap);
+}
+
+void log_guest(enum log_priority priority, const char *guest, const char *fmt, ...)
+{
+	const struct log_field field = { .name = "guest", .text = guest };
+	char prefix[LINE_LEN];
+	va_list ap;
+
+	snprintf(prefix, sizeof(prefix), "%s: ", guest);
+	va_start(ap, fmt);
+	say(priority, &field, 1, prefix, fmt, ap);
+	va_end(ap);
 }
 
 void log_change(bool *is_bad, bool bad, const char *what, const char *detail)
 {
+	log_guest_change(is_bad, bad, NULL, what, detail);
+}
+
+void log_guest_change(bool *is_bad, bool bad, const char *guest, const char *what,
+		      const char *detail)
+{
+	const struct log_field field = { .name = "guest", .text = guest };
+
 	if (*is_bad == bad)
 		return;
 	*is_bad = bad;
-	if (bad)
-		log_msg(LOG_PRIO_WARNING, "%s: %s", what, detail);
-	else
-		log_msg(LOG_PRIO_NOTICE, "%s: back to normal", what);
+	log_fields(bad ? LOG_PRIO_WARNING : LOG_PRIO_NOTICE, &field, guest ? 1 : 0, "%s: %s",
+		   what, bad ? detail : "back to normal");
 }

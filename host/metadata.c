@@ -5,8 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "host/xml.h"
-#include "vmbal.h"
+#include "host/metadata.h"
+#include "lib/cpuset.h"
+#include "lib/number.h"
+#include "lib/xml.h"
+
+#if WITH_XML
 
 #define SIZE_MAX_KIB (1ULL << 40) /* a pebibyte */
 #define WEIGHT_MIN   0.01
@@ -61,25 +65,130 @@ static int attributes(xmlNodePtr root, struct guest_policy *p, char *error, size
 	return 0;
 }
 
+/*
+ * What in a definition gives the guest a device that writes to its memory by itself, so that
+ * all of it is pinned: the devices for which libvirt raises the limit of locked memory.  USB
+ * and SCSI devices of the host are none: QEMU copies for them.
+ */
+static bool pins_memory(xmlNodePtr node)
+{
+	static const struct {
+		const char *element, *type;
+	} pinning[] = {
+		{ "hostdev", "pci" },       { "hostdev", "mdev" }, { "interface", "hostdev" },
+		{ "interface", "vdpa" },    { "disk", "nvme" },    { "disk", "vhostvdpa" },
+		{ "backingStore", "nvme" }, { "mirror", "nvme" },  { "dataStore", "nvme" },
+	};
+	xmlChar *type = xmlGetProp(node, (const xmlChar *)"type");
+	bool pins = false;
+
+	for (size_t i = 0; type && i < sizeof(pinning) / sizeof(pinning[0]); i++)
+		pins |= strcmp((const char *)node->name, pinning[i].element) == 0 &&
+			strcmp((const char *)type, pinning[i].type) == 0;
+	xmlFree(type);
+	return pins;
+}
+
+/* The next node of the tree below top, parents first. */
+static xmlNodePtr node_after(xmlNodePtr node, xmlNodePtr top)
+{
+	if (node->type == XML_ELEMENT_NODE && node->children)
+		return node->children;
+	while (node != top && !node->next)
+		node = node->parent;
+	return node == top ? NULL : node->next;
+}
+
+/* Disks have their backing chain inside, each element in the one above it. */
+static bool has_pinning_device(xmlNodePtr devices)
+{
+	for (xmlNodePtr n = devices; n; n = node_after(n, devices))
+		if (n->type == XML_ELEMENT_NODE && pins_memory(n))
+			return true;
+	return false;
+}
+
 int memory_kind_parse(const char *xml, bool *locked, bool *hugepages)
 {
 	xmlDocPtr doc = xml_read(xml);
 	xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
 	xmlNodePtr backing = xml_child(root, "memoryBacking");
+	bool known, pinned = root && has_pinning_device(xml_child(root, "devices"));
 
-	if (root) {
+	known = root && !xml_starved();
+	if (known) {
 		*hugepages = xml_child(backing, "hugepages") != NULL;
-		*locked = xml_child(backing, "locked") || xml_child(root, "launchSecurity") ||
-			  xml_child(xml_child(root, "devices"), "hostdev");
+		*locked = pinned || xml_child(backing, "locked") ||
+			  xml_child(root, "launchSecurity");
 	}
 	xmlFreeDoc(doc);
-	return root ? 0 : -1;
+	return known ? 0 : -1;
+}
+
+/* Libvirt's default is strict. */
+static enum memory_mode mode_of(xmlNodePtr memnode)
+{
+	static const struct {
+		const char *name;
+		enum memory_mode mode;
+	} modes[] = { { "preferred", MEMORY_PREFERRED },
+		      { "interleave", MEMORY_INTERLEAVE },
+		      { "restrictive", MEMORY_RESTRICTIVE } };
+	xmlChar *value = xmlGetProp(memnode, (const xmlChar *)"mode");
+	enum memory_mode mode = MEMORY_STRICT;
+
+	for (size_t i = 0; value && i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (strcmp((const char *)value, modes[i].name) == 0)
+			mode = modes[i].mode;
+	xmlFree(value);
+	return mode;
+}
+
+static void cells_fill(xmlNodePtr root, struct vcpu_cell *out, size_t n)
+{
+	xmlNodePtr cell = xml_child(xml_child(xml_child(root, "cpu"), "numa"), "cell");
+	xmlNodePtr memnode = xml_child(xml_child(root, "numatune"), "memnode");
+	struct cpuset vcpus, nodes;
+
+	for (; cell; cell = xml_next(cell)) {
+		int id = xml_number(cell, "id");
+
+		if (id < 0 || xml_set(cell, "cpus", &vcpus) < 0)
+			continue;
+		for (size_t i = 0; i < n && i < PCPU_MAX; i++)
+			if (cpuset_has(&vcpus, (unsigned)i))
+				out[i].cell = id;
+	}
+	for (; memnode; memnode = xml_next(memnode)) {
+		int id = xml_number(memnode, "cellid");
+
+		if (id < 0 || xml_set(memnode, "nodeset", &nodes) < 0)
+			continue;
+		for (size_t i = 0; i < n; i++)
+			if (out[i].cell == id) {
+				out[i].mode = mode_of(memnode);
+				out[i].nodes = nodes;
+			}
+	}
+}
+
+int cells_parse(const char *xml, struct vcpu_cell *out, size_t n)
+{
+	xmlDocPtr doc = xml_read(xml);
+
+	if (!doc)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		out[i] = (struct vcpu_cell){ .cell = -1 };
+	cells_fill(xmlDocGetRootElement(doc), out, n);
+	xmlFreeDoc(doc);
+	return xml_starved() ? -1 : 0;
 }
 
 int metadata_parse(const char *xml, struct guest_policy *out, char *error, size_t len)
 {
 	xmlDocPtr doc = xml_read(xml);
-	struct guest_policy p = { .weight = 1 };
+	struct guest_policy p = { 0 };
 	int result = -1;
 
 	error[0] = '\0';
@@ -90,3 +199,32 @@ int metadata_parse(const char *xml, struct guest_policy *out, char *error, size_
 	xmlFreeDoc(doc);
 	return result;
 }
+
+#else
+
+int cells_parse(const char *xml, struct vcpu_cell *out, size_t n)
+{
+	(void)xml;
+	(void)out;
+	(void)n;
+	return -1;
+}
+
+int memory_kind_parse(const char *xml, bool *locked, bool *hugepages)
+{
+	(void)xml;
+	(void)locked;
+	(void)hugepages;
+	return -1;
+}
+
+int metadata_parse(const char *xml, struct guest_policy *out, char *error, size_t len)
+{
+	(void)xml;
+	(void)out;
+	(void)len;
+	error[0] = '\0';
+	return -1;
+}
+
+#endif

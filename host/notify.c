@@ -9,9 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "vmbal.h"
-
-#define NS_PER_US 1000
+#include "host/notify.h"
+#include "lib/units.h"
 
 int notify(const char *message)
 {

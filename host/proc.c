@@ -1,5 +1,5 @@
 /*
- * proc.c - what the local kernel tells: the time, and /proc.
+ * proc.c - what the local kernel tells: the time, /proc and /sys.
  */
 #include <ctype.h>
 #include <limits.h>
@@ -9,11 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vmbal.h"
+#include "host/proc.h"
+#include "host/shape.h"
+#include "lib/cpuset.h"
+#include "lib/units.h"
+#include "policy/sample.h"
 
-#define NS_PER_S     1000000000LL
-#define ISOLATED_LEN (8 * 4096) /* bytes: every second of PCPU_MAX pCPUs */
-#define LINE_LEN     512 /* bytes: longer than any line of /proc/stat that starts with "cpu" */
+#define LINE_LEN 512 /* bytes: longer than any line of /proc/stat that starts with "cpu" */
 
 int64_t proc_now_ns(void)
 {
@@ -21,6 +23,24 @@ int64_t proc_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+int proc_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_ns)
+{
+	struct timespec ts = { .tv_sec = deadline_ns / NS_PER_S,
+			       .tv_nsec = deadline_ns % NS_PER_S };
+
+	return pthread_cond_timedwait(cond, lock, &ts);
+}
+
+const char *proc_cgroups(void)
+{
+	return "/sys/fs/cgroup";
+}
+
+const char *proc_root(void)
+{
+	return "/proc";
 }
 
 /*
@@ -41,6 +61,7 @@ static int cpu_line(const char *line, struct cpu_time *cpu, size_t n)
 		return -1;
 	cpu[number].busy_ns = (t[0] + t[1] + t[2] + t[5] + t[6] + t[7]) * tick_ns;
 	cpu[number].idle_ns = (t[3] + t[4]) * tick_ns;
+	cpu[number].irq_ns = (t[5] + t[6] + t[7]) * tick_ns;
 	return 0;
 }
 
@@ -98,18 +119,17 @@ int proc_memory_pressure(double *some_avg10_percent)
 
 int proc_isolated(struct cpuset *out)
 {
-	FILE *f = fopen("/sys/devices/system/cpu/isolated", "re");
-	char line[ISOLATED_LEN] = "";
-	int result = -1;
+	return shape_read_list("/sys/devices/system/cpu/isolated", out);
+}
 
-	if (!f)
-		return -1;
-	if (fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = '\0';
-		result = cpuset_parse(line, out);
-	}
-	fclose(f);
-	return result;
+int proc_online(struct cpuset *out)
+{
+	return shape_read_list("/sys/devices/system/cpu/online", out);
+}
+
+int proc_shape(struct topology *out)
+{
+	return shape_read("", out);
 }
 
 int proc_boot_id(char *out)

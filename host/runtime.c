@@ -14,7 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmbal.h"
+#include "host/log.h"
+#include "host/runtime.h"
 
 #define URI_NAME_MAX 200 /* bytes: leaves room for a suffix in a file name */
 #define OTHERS_WRITE (S_IWGRP | S_IWOTH)

@@ -1,47 +1,29 @@
 /*
  * topology.c - which pCPUs share a core, a cache and a NUMA node, from libvirt's capabilities,
- * so that it works for another machine's daemon as well.
+ * which tell of another machine, too.
  *
  * <host><topology><cells><cell id><cpus><cpu id siblings/>...; <host><cache><bank level cpus/>.
  */
-#include <string.h>
+#include "host/shape.h"
+#include "lib/cpuset.h"
+#include "lib/xml.h"
+#include "policy/sample.h"
 
-#include "host/xml.h"
-#include "vmbal.h"
-
-/* An attribute as a set; -1 when it is missing or no list of pCPUs. */
-static int attr_set(xmlNodePtr node, const char *name, struct cpuset *out)
-{
-	xmlChar *value = xmlGetProp(node, (const xmlChar *)name);
-	int result = value ? cpuset_parse((const char *)value, out) : -1;
-
-	xmlFree(value);
-	return result;
-}
-
-/* An attribute as one number below PCPU_MAX; -1 when it is none. */
-static int attr_number(xmlNodePtr node, const char *name)
-{
-	struct cpuset s;
-
-	if (attr_set(node, name, &s) < 0 || cpuset_count(&s) != 1)
-		return -1;
-	return cpuset_first(&s);
-}
+#if WITH_XML
 
 static void cell_parse(xmlNodePtr cell, struct topology *t)
 {
-	int node = attr_number(cell, "id");
+	int node = xml_number(cell, "id");
 
 	for (xmlNodePtr cpu = xml_child(xml_child(cell, "cpus"), "cpu"); cpu;
 	     cpu = xml_next(cpu)) {
-		int id = attr_number(cpu, "id");
+		int id = xml_number(cpu, "id");
 		struct cpuset siblings;
 
 		if (id < 0)
 			continue;
 		t->node[id] = node;
-		if (attr_set(cpu, "siblings", &siblings) == 0 &&
+		if (xml_set(cpu, "siblings", &siblings) == 0 &&
 		    cpuset_has(&siblings, (unsigned)id))
 			t->core[id] = cpuset_first(&siblings);
 	}
@@ -53,10 +35,10 @@ static void caches_parse(xmlNodePtr bank, struct topology *t)
 	int deepest = 0;
 
 	for (; bank; bank = xml_next(bank)) {
-		int level = attr_number(bank, "level");
+		int level = xml_number(bank, "level");
 		struct cpuset cpus;
 
-		if (level < deepest || attr_set(bank, "cpus", &cpus) < 0)
+		if (level < deepest || xml_set(bank, "cpus", &cpus) < 0)
 			continue;
 		deepest = level;
 		for (unsigned i = 0; i < PCPU_MAX; i++)
@@ -72,7 +54,7 @@ int topology_parse(const char *xml, struct topology *out)
 	xmlNodePtr cell = xml_child(xml_child(xml_child(host, "topology"), "cells"), "cell");
 	struct topology t;
 
-	memset(&t, 0xff, sizeof(t)); /* -1: unknown */
+	topology_clear(&t);
 	for (; cell; cell = xml_next(cell))
 		cell_parse(cell, &t);
 	caches_parse(xml_child(xml_child(host, "cache"), "bank"), &t);
@@ -83,16 +65,13 @@ int topology_parse(const char *xml, struct topology *out)
 	return 0;
 }
 
-bool topology_has_nodes(const struct topology *t)
-{
-	int first = -1;
+#else
 
-	for (int i = 0; i < PCPU_MAX; i++) {
-		if (t->node[i] < 0)
-			continue;
-		if (first >= 0 && t->node[i] != first)
-			return true;
-		first = t->node[i];
-	}
-	return false;
+int topology_parse(const char *xml, struct topology *out)
+{
+	(void)xml;
+	(void)out;
+	return -1;
 }
+
+#endif

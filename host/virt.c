@@ -1,14 +1,23 @@
 /*
- * virt.c - the connection to libvirt, its events, and the table of guests.
+ * virt.c - the connection to libvirt and its events: the ground that the three steps of a tick
+ * stand on.  See virt_guests.h.
  */
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/log.h"
+#include "host/metadata.h"
+#include "host/options.h"
+#include "host/proc.h"
+#include "host/shape.h"
 #include "host/virt.h"
+#include "host/virt_guests.h"
+#include "lib/cpuset.h"
+#include "lib/units.h"
+#include "policy/cpu.h"
+#include "policy/sample.h"
 
-#define NS_PER_S        1000000000LL
 #define RETRY_NS        (1 * NS_PER_S)  /* from the first attempt to connect to the second */
 #define RETRY_LAST_NS   (10 * NS_PER_S) /* ... doubled up to this */
 #define KEEPALIVE_S     5               /* a silent libvirtd is dead after 5 * (3 + 1) s */
@@ -73,6 +82,14 @@ static void on_metadata(virConnectPtr conn, virDomainPtr dom, int type, const ch
 		event_note(opaque, dom, EVENT_POLICY);
 }
 
+/* It may be one that pins the guest's memory. */
+static void on_device(virConnectPtr conn, virDomainPtr dom, const char *alias, void *opaque)
+{
+	(void)conn;
+	(void)alias;
+	event_note(opaque, dom, EVENT_POLICY);
+}
+
 /*
  * One that fails is tried again before the next sample.  Until then what others change is seen
  * late, or by SIGHUP.
@@ -87,8 +104,10 @@ static void events_register(struct virt *v)
 		{ VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot) },
 		{ VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle) },
 		{ VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_metadata) },
+		{ VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(on_device) },
+		{ VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device) },
 	};
-	bool deaf = false;
+	bool failed = false;
 
 	for (int i = 0; i < EVENT_KINDS; i++) {
 		if (v->callback[i] >= 0)
@@ -97,11 +116,11 @@ static void events_register(struct virt *v)
 								  kinds[i].callback, v, NULL);
 		if (v->callback[i] >= 0)
 			continue;
-		log_change(&v->deaf, true, "libvirt's events", virGetLastErrorMessage());
-		deaf = true;
+		log_change(&v->events.said, true, "libvirt's events", virGetLastErrorMessage());
+		failed = true;
 	}
-	if (v->deaf && !deaf) {
-		log_change(&v->deaf, false, "libvirt's events", "");
+	if (v->events.said && !failed) {
+		log_change(&v->events.said, false, "libvirt's events", "");
 		virt_refresh(v);
 	}
 }
@@ -131,38 +150,19 @@ static void *event_run(void *arg)
 
 /* ---- the connection ---- */
 
-/* Forgets what another connection, or another daemon, may tell differently. */
-static void domain_detach(struct domain *d)
-{
-	if (d->ref)
-		virDomainFree(d->ref);
-	d->ref = NULL;
-	d->pins_known = d->period_known = d->policy_known = false;
-	d->job = d->pins = d->memory = d->period = (struct refusal){ 0 };
-	d->ask_policy = d->ask_masks = (struct refusal){ 0 };
-}
-
-static void domain_drop(struct domain *d)
-{
-	domain_detach(d);
-	free(d->mask);
-	free(d->fence);
-}
-
 static void virt_close(struct virt *v)
 {
 	int left;
 
 	if (!v->conn)
 		return;
-	for (size_t i = 0; i < v->ndom; i++)
-		domain_detach(&v->dom[i]);
-	v->nsets = 0;
+	table_detach(v);
+	refused_forget(v);
 	for (int i = 0; i < EVENT_KINDS; i++)
 		if (v->callback[i] >= 0)
 			virConnectDomainEventDeregisterAny(v->conn, v->callback[i]);
 	left = virConnectClose(v->conn);
-	if (left > 0)
+	if (left > 0 && callers_left(&v->callers) == 0)
 		v->leaked += left;
 	v->conn = NULL;
 	v->lost = false;
@@ -179,6 +179,7 @@ void virt_leave(struct virt *v)
 void virt_enter(struct virt *v)
 {
 	pthread_mutex_lock(&v->lock);
+	v->failure = (struct failure){ 0 };
 }
 
 /*
@@ -195,90 +196,81 @@ static bool uri_is_local(virConnectPtr conn)
 	return local;
 }
 
-static int node_maplen(struct virt *v)
-{
-	int ncpus = virNodeGetCPUMap(v->conn, NULL, NULL, 0);
-
-	if (ncpus <= 0)
-		return -1;
-	v->maplen = VIR_CPU_MAPLEN(ncpus < PCPU_MAX ? ncpus : PCPU_MAX);
-	return 0;
-}
-
-/*
- * Once, and when pCPUs come or go, and only for the CPU loop: a daemon that has just started
- * takes seconds to probe QEMU for it, in which the other loop waits, too.  Where it fails the
- * host is as it was known before, and at first flat, every pCPU on its own.  -1: that will not
- * do, or the connection is gone.
- */
-int virt_learn_topology(struct virt *v)
-{
-	char *xml;
-
-	if (v->topology_known)
-		return 0;
-	xml = virConnectGetCapabilities(v->conn);
-	if (!xml) {
-		virt_check(v, &v->topology_bad, "reading the topology");
-	} else {
-		v->topology_known = topology_parse(xml, &v->topology) == 0;
-		v->topology_read |= v->topology_known;
-		log_change(&v->topology_bad, !v->topology_known, "reading the topology",
-			   "cores, caches and nodes are unknown");
-	}
-	free(xml);
-	return !virt_lost(v) && (v->topology_read || v->opt->grain == GRAIN_CPU) ? 0 : -1;
-}
-
-/* Each wait is twice the one before, up to the shorter of the loops' intervals. */
-static int64_t retry_delay_ns(const struct virt *v)
+/* The longest pause between attempts to connect: the shorter of the loops' intervals. */
+static int64_t retry_most_ns(const struct virt *v)
 {
 	double cpu_s = v->opt->cpu_interval_s, mem_s = v->opt->mem_interval_s;
 	double last_s = cpu_s > 0 && (mem_s <= 0 || cpu_s < mem_s) ? cpu_s : mem_s;
-	int64_t last_ns = (int64_t)(last_s * NS_PER_S), delay_ns = 2 * v->delay_ns;
+	int64_t last_ns = (int64_t)(last_s * NS_PER_S);
 
 	if (last_ns > RETRY_LAST_NS)
 		last_ns = RETRY_LAST_NS;
-	if (delay_ns > last_ns)
-		delay_ns = last_ns;
-	return delay_ns > RETRY_NS ? delay_ns : RETRY_NS;
+	return last_ns > RETRY_NS ? last_ns : RETRY_NS;
+}
+
+static virConnectPtr connection_open(const struct virt *v)
+{
+	virConnectPtr conn = v->opt->dry_run ? virConnectOpenReadOnly(v->opt->uri)
+					     : virConnectOpen(v->opt->uri);
+
+	if (conn)
+		virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_COUNT);
+	return conn;
+}
+
+int virt_replace(struct virt *v, int *callback)
+{
+	virConnectPtr conn = connection_open(v);
+	virDomainPtr *list = NULL;
+	int n = conn ? virConnectListAllDomains(conn, &list, VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+		     : -1;
+
+	if (n < 0) {
+		if (conn)
+			virConnectClose(conn);
+		return -1;
+	}
+	table_rebind(v, list, n);
+	free(list);
+	virConnectClose(v->conn); /* it goes when the call on it returns */
+	v->conn = conn;
+	for (int i = 0; i < EVENT_KINDS; i++) {
+		callback[i] = v->callback[i];
+		v->callback[i] = -1;
+	}
+	events_register(v);
+	virt_refresh(v); /* of events that came in between */
+	return 0;
 }
 
 static int connect_anew(struct virt *v)
 {
-	if (proc_now_ns() < v->retry_ns)
+	if (proc_now_ns() < v->link.until_ns)
 		return -1;
-	v->conn = v->opt->dry_run ? virConnectOpenReadOnly(v->opt->uri)
-				  : virConnectOpen(v->opt->uri);
-	v->delay_ns = retry_delay_ns(v);
-	v->retry_ns = proc_now_ns() + v->delay_ns;
+	v->conn = connection_open(v);
+	attempt_failed(&v->link, RETRY_NS, retry_most_ns(v)); /* until it has told of guests */
 	if (!v->conn) {
-		log_change(&v->down, true, v->opt->uri, virGetLastErrorMessage());
+		log_change(&v->link.said, true, v->opt->uri, virGetLastErrorMessage());
 		return -1;
 	}
 	for (int i = 0; i < EVENT_KINDS; i++)
 		v->callback[i] = -1;
 	if (node_maplen(v) < 0) {
-		log_change(&v->down, true, v->opt->uri, virGetLastErrorMessage());
+		log_change(&v->link.said, true, v->opt->uri, virGetLastErrorMessage());
 		virt_close(v);
 		return -1;
 	}
-	virConnectSetKeepAlive(v->conn, KEEPALIVE_S, KEEPALIVE_COUNT);
 	v->local = uri_is_local(v->conn);
 	v->epoch++;
-	v->proven = false;
 	return 0;
 }
 
 /* It does what it is for: one that only opens, and dies of the first question, backs off. */
 void virt_proven(struct virt *v)
 {
-	if (v->proven)
+	if (v->link.done)
 		return;
-	v->proven = true;
-	v->delay_ns = 0;
-	v->retry_ns = proc_now_ns() + RETRY_NS;
-	v->down = false;
+	v->link = (struct attempt){ .done = true, .until_ns = proc_now_ns() + RETRY_NS };
 	log_msg(LOG_PRIO_NOTICE, "connected to %s%s", v->opt->uri,
 		v->opt->dry_run ? ", read-only" : "");
 }
@@ -291,20 +283,79 @@ int virt_connected(struct virt *v)
 	return 0;
 }
 
-/* After a failed call: says so once, or if it was the connection that failed, says that. */
-void virt_check(struct virt *v, bool *said, const char *what)
+void virt_check(struct virt *v, struct attempt *a, const char *guest, const char *what)
 {
-	virErrorPtr err = virSaveLastError(); /* virConnectIsAlive() frees the last one */
-	const char *message = err && err->message ? err->message : "unknown error";
+	struct failure f = virt_failure(v); /* virConnectIsAlive() frees the last one */
 
 	if (virConnectIsAlive(v->conn) == 1) {
-		log_change(said, true, what, message);
+		log_guest_change(&a->said, true, guest, what, f.message);
 	} else {
-		log_change(&v->down, true, v->opt->uri, message);
+		log_change(&v->link.said, true, v->opt->uri, f.message);
 		v->lost = true;
 	}
-	virFreeError(err);
 }
+
+/* ---- what failed lately ---- */
+
+bool attempt_due(const struct attempt *a)
+{
+	return !a->done && proc_now_ns() >= a->until_ns;
+}
+
+/* One that is waiting goes on: another vCPU of the guest has just been refused the same. */
+void attempt_done(struct attempt *a, const char *guest, const char *what)
+{
+	if (what)
+		log_guest_change(&a->said, false, guest, what, "");
+	a->done = true;
+	if (proc_now_ns() < a->until_ns)
+		return;
+	a->delay_ns = a->until_ns = 0;
+	a->said = false;
+}
+
+/* The same: the other vCPUs of a guest may be refused with it. */
+void attempt_failed(struct attempt *a, int64_t first_ns, int64_t most_ns)
+{
+	a->done = false;
+	if (proc_now_ns() < a->until_ns)
+		return;
+	a->delay_ns = a->delay_ns ? 2 * a->delay_ns : first_ns;
+	if (a->delay_ns > most_ns)
+		a->delay_ns = most_ns;
+	a->until_ns = proc_now_ns() + a->delay_ns;
+}
+
+struct failure failure_now(void)
+{
+	virErrorPtr err = virGetLastError();
+	struct failure f = { 0 };
+
+	if (err && err->code) {
+		f.code = err->code;
+		f.system = err->code == VIR_ERR_SYSTEM_ERROR ? err->int1 : 0;
+	}
+	snprintf(f.message, sizeof(f.message), "%s",
+		 err && err->message ? err->message : "unknown error");
+	return f;
+}
+
+struct failure virt_failure(const struct virt *v)
+{
+	struct failure f = failure_now();
+
+	return f.code || !v->failure.code ? f : v->failure;
+}
+
+/* The guest has ended since the sample. */
+bool guest_is_gone(const struct virt *v)
+{
+	int code = virt_failure(v).code;
+
+	return code == VIR_ERR_NO_DOMAIN || code == VIR_ERR_OPERATION_INVALID;
+}
+
+/* ---- from start to end ---- */
 
 static int event_thread_start(struct virt *v)
 {
@@ -324,9 +375,10 @@ struct virt *virt_new(const struct options *opt)
 	if (!v)
 		return NULL;
 	v->opt = opt;
-	memset(&v->topology, 0xff, sizeof(v->topology)); /* -1: unknown */
+	topology_clear(&v->shape);
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_mutex_init(&v->event_lock, NULL);
+	callers_init(&v->callers);
 	virSetErrorFunc(NULL, quiet);
 	if (virInitialize() == 0 && virEventRegisterDefaultImpl() == 0 &&
 	    event_thread_start(v) == 0)
@@ -343,206 +395,18 @@ int virt_free(struct virt *v)
 	v->stop = true;
 	pthread_mutex_unlock(&v->event_lock);
 	pthread_join(v->event_thread, NULL); /* first: it may hold a reference */
+	refused_say_last(v);
+	if (callers_end(&v->callers) < 0)
+		return 0; /* the end of the process is theirs, too */
 	virt_close(v);
 	virEventRemoveTimeout(v->wake_timer);
 	pthread_mutex_destroy(&v->lock);
 	pthread_mutex_destroy(&v->event_lock);
 	leaked = v->leaked;
-	for (size_t i = 0; i < v->ndom; i++)
-		domain_drop(&v->dom[i]);
-	free(v->dom);
-	free(v->set);
+	table_free(&v->table);
+	free(v->qemus.qemu);
 	free(v);
 	return leaked;
-}
-
-/* ---- the guests we know ---- */
-
-/* Where uuid stands among the first n domains, or should. */
-static size_t domain_place(const struct virt *v, const unsigned char *uuid, size_t n,
-			   bool *found)
-{
-	size_t low = 0, high = n;
-
-	*found = false;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int order = memcmp(v->dom[mid].uuid, uuid, UUID_LEN);
-
-		if (order == 0)
-			*found = true;
-		if (order < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
-struct domain *domain_find(struct virt *v, const unsigned char *uuid)
-{
-	bool found;
-	size_t i = domain_place(v, uuid, v->ndom, &found);
-
-	return found ? &v->dom[i] : NULL;
-}
-
-static int by_uuid(const void *a, const void *b)
-{
-	return memcmp(((const struct domain *)a)->uuid, ((const struct domain *)b)->uuid,
-		      UUID_LEN);
-}
-
-static void domain_name(const struct virt *v, struct domain *d)
-{
-	snprintf(d->name, sizeof(d->name), "%s", virDomainGetName(d->ref));
-	d->managed = fnmatch(v->opt->guests, virDomainGetName(d->ref), 0) == 0;
-}
-
-/*
- * A known domain was seen again.  After a restart its counters, masks and statistics period
- * are those of another run; after a reconnect only our reference is new.
- */
-static void domain_seen(struct virt *v, struct domain *d, virDomainPtr ref)
-{
-	bool restarted = d->id != virDomainGetID(ref);
-
-	d->present = true;
-	if (d->ref && !restarted)
-		return;
-	domain_detach(d);
-	virDomainRef(ref);
-	d->ref = ref;
-	d->id = virDomainGetID(ref);
-	if (!restarted)
-		return;
-	d->boot_id = ++v->boots;
-	domain_name(v, d); /* it can have been renamed while it was off */
-}
-
-static void domain_add(struct virt *v, virDomainPtr ref, const unsigned char *uuid)
-{
-	struct domain *d = &v->dom[v->ndom++];
-
-	memset(d, 0, sizeof(*d));
-	memcpy(d->uuid, uuid, UUID_LEN);
-	virDomainRef(ref);
-	d->ref = ref;
-	d->id = virDomainGetID(ref);
-	d->present = true;
-	d->boot_id = ++v->boots;
-	d->policy.weight = 1;
-	domain_name(v, d);
-}
-
-static void domains_forget_absent(struct virt *v)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < v->ndom; i++) {
-		if (v->dom[i].present)
-			v->dom[kept++] = v->dom[i];
-		else
-			domain_drop(&v->dom[i]);
-	}
-	v->ndom = kept;
-}
-
-static void masks_changed(struct domain *d)
-{
-	d->pins_known = false;
-	d->ask_masks.until_ns = 0;
-}
-
-static void policy_changed(struct domain *d)
-{
-	d->policy_known = false;
-	d->ask_policy.until_ns = 0;
-}
-
-static void events_apply(struct virt *v)
-{
-	struct event event[EVENTS_MAX];
-	size_t n;
-	bool all;
-
-	pthread_mutex_lock(&v->event_lock);
-	n = v->nevents;
-	all = v->refresh || n > EVENTS_MAX;
-	memcpy(event, v->event, sizeof(event));
-	v->nevents = 0;
-	v->refresh = false;
-	pthread_mutex_unlock(&v->event_lock);
-	for (size_t i = 0; all && i < v->ndom; i++) {
-		masks_changed(&v->dom[i]);
-		policy_changed(&v->dom[i]);
-	}
-	for (size_t i = 0; i < n && i < EVENTS_MAX; i++) {
-		struct domain *d = domain_find(v, event[i].uuid);
-
-		if (d && event[i].kind == EVENT_TUNED)
-			masks_changed(d);
-		if (d && event[i].kind == EVENT_REBOOT)
-			d->boot_id = ++v->boots;
-		if (d && event[i].kind == EVENT_POLICY)
-			policy_changed(d);
-	}
-}
-
-/* Masks nobody holds any more are forgotten by asking all domains anew, once in a long while.
- */
-static void sets_compact(struct virt *v)
-{
-	size_t used = 64;
-
-	for (size_t i = 0; i < v->ndom; i++)
-		used += 2 * (size_t)v->dom[i].npins;
-	if (v->nsets <= used)
-		return;
-	v->nsets = 0;
-	for (size_t i = 0; i < v->ndom; i++)
-		v->dom[i].pins_known = false;
-}
-
-/* Makes the table agree with a bulk read. */
-int domains_sync(struct virt *v, virDomainStatsRecordPtr *records, int n)
-{
-	size_t known = v->ndom;
-
-	if (array_reserve(&v->dom, &v->dom_cap, known + (size_t)n, sizeof(*v->dom)) < 0)
-		return -1;
-	for (size_t i = 0; i < known; i++)
-		v->dom[i].present = false;
-	for (int i = 0; i < n; i++) {
-		unsigned char uuid[UUID_LEN];
-		bool found;
-		size_t at;
-
-		virDomainGetUUID(records[i]->dom, uuid);
-		at = domain_place(v, uuid, known, &found);
-		if (!found)
-			domain_add(v, records[i]->dom, uuid);
-		else
-			domain_seen(v, &v->dom[at], records[i]->dom);
-	}
-	domains_forget_absent(v);
-	if (v->ndom)
-		qsort(v->dom, v->ndom, sizeof(*v->dom), by_uuid);
-	events_apply(v);
-	sets_compact(v);
-	return 0;
-}
-
-unsigned virt_run(struct virt *v, const unsigned char *uuid)
-{
-	struct domain *d;
-	unsigned run;
-
-	pthread_mutex_lock(&v->lock);
-	d = domain_find(v, uuid);
-	run = d ? d->id : 0;
-	pthread_mutex_unlock(&v->lock);
-	return run;
 }
 
 void virt_refresh(struct virt *v)

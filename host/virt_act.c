@@ -1,49 +1,61 @@
 /*
- * virt_act.c - what is asked of a guest: its masks, its memory, its statistics; and when not.
+ * virt_act.c - the third step of a tick: what a guest is told to do, its masks, its memory, its
+ * statistics; and when not.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/proc.h"
 #include "host/virt.h"
+#include "host/virt_guests.h"
+#include "lib/cpuset.h"
+#include "policy/sample.h"
 
 #define OCCUPIED_MS    1000          /* a monitor command that takes longer is no mere query */
 #define STATS_PERIOD_S 1             /* the memory loop watches each second */
 #define JOB_MOST_NS    20000000000LL /* until a guest with a job is asked again */
 
-static enum virt_result command_failed(struct virt *v, struct domain *d, struct refusal *r,
+static enum virt_result command_failed(struct virt *v, struct domain *d, struct attempt *a,
 				       const char *what)
 {
-	int code = virGetLastErrorCode();
+	int code = virt_failure(v).code;
 	char text[GUEST_NAME_LEN + 64];
 
 	if (code == VIR_ERR_NO_DOMAIN)
 		return VIRT_GONE;
 	if (code == VIR_ERR_OPERATION_TIMEOUT) {
-		refusal_wait(&d->job, REFUSED_MOST_NS);
+		attempt_failed(&d->job, REFUSED_NS, REFUSED_MOST_NS);
 		return VIRT_BUSY;
 	}
 	snprintf(text, sizeof(text), "%s: %s", d->name, what);
-	virt_check(v, &r->said, text);
+	virt_check(v, a, d->name, text);
 	if (virt_lost(v))
 		return VIRT_LOST;
-	refusal_wait(r, REFUSED_MOST_NS);
+	attempt_failed(a, REFUSED_NS, REFUSED_MOST_NS);
 	return VIRT_FAILED;
 }
 
-static void command_succeeded(struct domain *d, struct refusal *r)
+static void command_done(struct domain *d, struct attempt *a)
 {
-	d->job = (struct refusal){ 0 };
-	if (proc_now_ns() >= r->until_ns) /* else another vCPU has just been refused */
-		*r = (struct refusal){ 0 };
+	attempt_done(&d->job, NULL, NULL);
+	attempt_done(a, NULL, NULL);
 }
 
-static bool no_job(virDomainPtr dom)
+static int job_make(struct call *c)
 {
-	virDomainJobInfo job;
+	return virDomainGetJobInfo(c->dom, &c->job);
+}
 
-	if (virDomainGetJobInfo(dom, &job) < 0)
-		return virGetLastErrorCode() == VIR_ERR_NO_SUPPORT;
-	return job.type == VIR_DOMAIN_JOB_NONE;
+static bool no_job(struct virt *v, struct domain *d)
+{
+	struct call c = { .make = job_make, .dom = d->ref };
+
+	if (call_run(v, &c, d) < 0)
+		return false;
+	if (c.result < 0)
+		return virt_failure(v).code == VIR_ERR_NO_SUPPORT;
+	return c.job.type == VIR_DOMAIN_JOB_NONE;
 }
 
 /* A call that changes a domain waits up to 30 s for a job that holds it: so ask first. */
@@ -51,43 +63,55 @@ static enum virt_result domain_ready(struct virt *v, struct domain *d)
 {
 	virDomainControlInfo info;
 
-	if (proc_now_ns() < d->job.until_ns)
+	if (d->hung_ns || proc_now_ns() < d->job.until_ns)
 		return VIRT_BUSY;
 	if (virDomainGetControlInfo(d->ref, &info, 0) < 0)
-		return guest_is_gone() ? VIRT_GONE
-				       : command_failed(v, d, &d->job, "asking for its state");
+		return guest_is_gone(v) ? VIRT_GONE
+					: command_failed(v, d, &d->job, "asking for its state");
 	/* Somebody else's query, over in a moment: the command waits for it. */
 	if (info.state == VIR_DOMAIN_CONTROL_OCCUPIED && info.stateTime < OCCUPIED_MS)
 		return VIRT_DONE;
 	/* Between its steps a migration or a save leaves the state at OK: ask for the job as
 	 * well. */
-	if (info.state == VIR_DOMAIN_CONTROL_OK && no_job(d->ref))
+	if (info.state == VIR_DOMAIN_CONTROL_OK && no_job(v, d))
 		return VIRT_DONE;
-	refusal_wait(&d->job, JOB_MOST_NS); /* asking costs little: its end is noticed soon */
+	if (d->hung_ns)
+		return VIRT_BUSY;
+	attempt_failed(&d->job, REFUSED_NS,
+		       JOB_MOST_NS); /* asking costs little: its end is noticed soon */
 	return VIRT_BUSY;
 }
 
-void domain_learn_period(struct virt *v, struct domain *d)
+static int period_make(struct call *c)
 {
-	if (v->opt->dry_run || domain_ready(v, d) != VIRT_DONE)
+	return virDomainSetMemoryStatsPeriod(c->dom, STATS_PERIOD_S, VIR_DOMAIN_AFFECT_LIVE);
+}
+
+/* Without them a guest tells nothing of its memory. */
+static void period_set(struct virt *v, struct domain *d)
+{
+	struct call c = { .make = period_make, .dom = d->ref };
+
+	if (domain_ready(v, d) != VIRT_DONE || call_run(v, &c, d) < 0)
 		return;
-	d->period_known = virDomainSetMemoryStatsPeriod(d->ref, STATS_PERIOD_S,
-							VIR_DOMAIN_AFFECT_LIVE) == 0;
-	if (d->period_known)
-		command_succeeded(d, &d->period);
+	if (c.result == 0)
+		command_done(d, &d->period);
 	else
 		command_failed(v, d, &d->period, "turning balloon statistics on");
 }
 
-/* ---- commands ---- */
-
-static void set_to_map(const struct virt *v, const struct cpuset *set, unsigned char *map)
+void statistics_start(struct virt *v)
 {
-	memset(map, 0, (size_t)v->maplen);
-	for (int i = 0; i < v->maplen * 8; i++)
-		if (cpuset_has(set, (unsigned)i))
-			VIR_USE_CPU(map, i);
+	for (size_t i = 0; i < v->table.ndom && !v->opt->dry_run && !virt_lost(v); i++) {
+		struct domain *d = &v->table.dom[i];
+
+		if (d->record && d->managed && !d->wants.mem_off && attempt_due(&d->period) &&
+		    proc_now_ns() < v->learn_until_ns)
+			period_set(v, d);
+	}
 }
+
+/* ---- commands ---- */
 
 /* The domain a command is for, if it may have one now. */
 static enum virt_result command_begin(struct virt *v, const unsigned char *uuid,
@@ -99,52 +123,68 @@ static enum virt_result command_begin(struct virt *v, const unsigned char *uuid,
 	return *d && (*d)->ref ? domain_ready(v, *d) : VIRT_GONE;
 }
 
-/* A change of the persistent definition sends no event: so look once more before each pin. */
+/*
+ * A change of the persistent definition sends no event, nor does one of a cgroup: so look once
+ * more before each pin.
+ */
 static bool pin_is_inside(struct virt *v, struct domain *d, unsigned vcpu,
 			  const struct cpuset *mask)
 {
-	d->pins_known = domain_learn_masks(v, d, d->npins) == 0;
-	if (!d->pins_known || vcpu >= d->npins)
+	struct cpuset may;
+
+	d->masks.done = domain_learn_masks(v, d, d->npins) == 0;
+	if (!d->masks.done || vcpu >= d->npins)
 		return false;
+	may = domain_pcpus(&v->table, d);
+	cpuset_and(&may, &v->table.set[d->allowed[vcpu]]);
 	for (size_t w = 0; w < PCPU_MAX / 64; w++)
-		if (mask->bits[w] & ~v->set[d->fence[vcpu]].bits[w])
+		if (mask->bits[w] & ~may.bits[w])
 			return false;
 	return true;
 }
 
 static enum virt_result pin_locked(struct virt *v, const unsigned char *uuid, unsigned run,
-				   unsigned vcpu, const struct cpuset *mask, bool fenced)
+				   unsigned vcpu, struct cpuset *mask, bool confined)
 {
-	unsigned char map[VIR_CPU_MAPLEN(PCPU_MAX)];
 	struct domain *d;
 	enum virt_result ready = command_begin(v, uuid, &d);
+	struct cpuset had;
+	bool known;
 	int s;
 
 	if (ready != VIRT_DONE)
 		return ready;
 	if (d->id != run)
 		return VIRT_GONE;
-	if (fenced && !pin_is_inside(v, d, vcpu, mask))
+	if (confined && !pin_is_inside(v, d, vcpu, mask))
 		return VIRT_BUSY;
-	set_to_map(v, mask, map);
-	if (virDomainPinVcpuFlags(d->ref, vcpu, map, v->maplen, VIR_DOMAIN_AFFECT_LIVE) < 0) {
-		d->pins_known = false; /* one that timed out may have been made */
-		return command_failed(v, d, &d->pins, "pinning a vCPU");
+	known = d->masks.done && vcpu < d->npins;
+	if (known)
+		had = v->table.set[d->mask[vcpu]];
+	if (pin_call(v, d, vcpu, mask) < 0) {
+		d->masks.done = false; /* one that timed out may have been made */
+		if (d->hung_ns)
+			return VIRT_HUNG;
+		if (!mask_was_refused(v))
+			return command_failed(v, d, &d->pins, "pinning a vCPU");
+		if (pin_narrowed(v, d, vcpu, known ? &had : NULL, mask) < 0)
+			return VIRT_FAILED;
 	}
-	command_succeeded(d, &d->pins);
-	s = virt_intern(v, map);
+	command_done(d, &d->pins);
+	pin_accepted(v, mask);
+	s = table_intern(&v->table, mask);
 	if (s >= 0 && vcpu < d->npins)
 		d->mask[vcpu] = (unsigned)s;
 	return VIRT_DONE;
 }
 
 enum virt_result virt_pin(struct virt *v, const unsigned char *uuid, unsigned run,
-			  unsigned vcpu, const struct cpuset *mask, bool fenced)
+			  unsigned vcpu, struct cpuset *mask, bool confined)
 {
 	enum virt_result result;
 
 	virt_enter(v);
-	result = pin_locked(v, uuid, run, vcpu, mask, fenced);
+	result = pin_locked(v, uuid, run, vcpu, mask, confined);
 	virt_leave(v);
 	return result;
 }
@@ -167,11 +207,11 @@ static enum virt_result vcpu_locked(struct virt *v, const unsigned char *uuid, u
 	if (n > (int)vcpu) {
 		memcpy(out->guest, d->name, sizeof(d->name));
 		out->mask = virt_map_to_set(v, VIR_GET_CPUMAP(maps, v->maplen, vcpu));
-		out->online = v->online;
+		out->online = v->table.online;
 	}
 	free(maps);
 	if (n < 0)
-		return command_failed(v, d, &d->ask_masks, "reading its masks");
+		return command_failed(v, d, &d->masks, "reading its masks");
 	return n > (int)vcpu ? VIRT_DONE : VIRT_GONE;
 }
 
@@ -186,17 +226,26 @@ enum virt_result virt_vcpu(struct virt *v, const unsigned char *uuid, unsigned v
 	return result;
 }
 
+static int memory_make(struct call *c)
+{
+	return virDomainSetMemoryFlags(c->dom, c->kib, VIR_DOMAIN_AFFECT_LIVE);
+}
+
 static enum virt_result set_memory_locked(struct virt *v, const unsigned char *uuid,
 					  uint64_t kib)
 {
 	struct domain *d;
 	enum virt_result ready = command_begin(v, uuid, &d);
+	struct call c = { .make = memory_make, .kib = kib };
 
 	if (ready != VIRT_DONE)
 		return ready;
-	if (virDomainSetMemoryFlags(d->ref, kib, VIR_DOMAIN_AFFECT_LIVE) < 0)
+	c.dom = d->ref;
+	if (call_run(v, &c, d) < 0)
+		return VIRT_HUNG;
+	if (c.result < 0)
 		return command_failed(v, d, &d->memory, "setting its memory");
-	command_succeeded(d, &d->memory);
+	command_done(d, &d->memory);
 	return VIRT_DONE;
 }
 

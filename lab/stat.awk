@@ -7,7 +7,8 @@
 #   @time T MEMAVAILABLE       begins a sample; T in seconds, KiB
 #   @busy CPU:TICKS...         hundredths of a second that each pCPU has been busy
 #   @end                       ends it
-# Needs -v prefix=, tsv=, tty=, rows=, columns=.
+# A line to the file "answered" tells that a sample is complete.
+# Needs -v prefix=, tsv=, tty=, rows=, columns=, answered=.
 
 { sub(/^.*virsh # (echo )?/, "") }
 
@@ -19,7 +20,7 @@ $1 == "VCPU:" { vcpu = $2 }
 $1 == "CPU:" { last[guest, vcpu] = $2 }
 $1 == "CPU" && $2 == "Affinity:" { mask[guest, vcpu] = $3; pinned[guest, vcpu] = 1 }
 /^  [a-z]/ && guest != "" { split($1, f, "="); read_figure(f[1], f[2]) }
-$1 == "@end" { end_sample() }
+$1 == "@end" { end_sample(); print > answered; fflush(answered) }
 
 function read_busy(cpu, ticks) {
 	busy[cpu] = before ? share(ticks - ticks_before[cpu], 100) : 0
@@ -70,10 +71,10 @@ function end_sample() {
 	fflush()
 }
 
-# A vCPU counts where it is pinned.  One that floats ran on many in a sample, and where it was last
-# seen tells little: the floating ones together fill what the pinned ones leave of each pCPU's
+# A vCPU counts where it is pinned.  One that is unpinned ran on many in a sample, and where it was last
+# seen tells little: the unpinned ones together fill what the pinned ones leave of each pCPU's
 # busy time.
-function sum_up(    i, j, g, k, at, floating, room, left, mean, square) {
+function sum_up(    i, j, g, k, at, unpinned, room, left, mean, square) {
 	for (i = 0; i < cpus; i++) { by_guests[i] = 0; tenants[i] = "" }
 	for (i = 0; i < guests; i++)
 		for (j = 0; j < vcpus[g = name[i]]; j++) {
@@ -81,7 +82,7 @@ function sum_up(    i, j, g, k, at, floating, room, left, mean, square) {
 			if (!((g, k) in pinned)) continue
 			at = last[g, k]
 			if (mask[g, k] ~ /^[0-9]+$/) by_guests[at = mask[g, k]] += use[g, k]
-			else floating += use[g, k]
+			else unpinned += use[g, k]
 			tenants[at] = tenants[at] " " serial(g) (vcpus[g] > 1 ? "." k : "") \
 				":" percent(use[g, k])
 		}
@@ -89,10 +90,10 @@ function sum_up(    i, j, g, k, at, floating, room, left, mean, square) {
 		left[i] = busy[i] > by_guests[i] ? busy[i] - by_guests[i] : 0
 		room += left[i]
 	}
-	for (i = 0; i < cpus; i++) by_guests[i] += int(room ? floating * left[i] / room : floating / cpus)
+	for (i = 0; i < cpus; i++) by_guests[i] += int(room ? unpinned * left[i] / room : unpinned / cpus)
 	for (i = 0; i < cpus; i++) mean += by_guests[i] / cpus
 	for (i = 0; i < cpus; i++) square += (by_guests[i] - mean) * (by_guests[i] - mean) / cpus
-	spread = root(square)
+	imbalance = root(square)
 }
 
 # Debian's busybox is built without sqrt(). Newton's method, from above.
@@ -119,14 +120,14 @@ function print_lines(    i, j, g, k) {
 			figure[g, "balloon.unused"], figure[g, "balloon.available"],
 			figure[g, "balloon.rss"], figure[g, "balloon.last-update"]
 	}
-	print "host", now, available, int(spread + 0.5)
+	print "host", now, available, int(imbalance + 0.5)
 }
 
 function print_frame(    i) {
 	line = 0
 	if (tty) printf "%s\033[H", drawn++ ? "" : "\033[2J"
 	else if (drawn++) print ""
-	put(sprintf("%d guests   spread %.1f points   host %d MiB available", guests, spread / 10, available / 1024))
+	put(sprintf("%d guests   imbalance %.1f points   host %d MiB available", guests, imbalance / 10, available / 1024))
 	put("")
 	for (i = 0; i < cpus; i++)
 		put(sprintf("pCPU %-2d [%s] %5.1f%% %s", i,

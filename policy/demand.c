@@ -9,43 +9,22 @@
  * wait over time.  Where the bin is full, work not known to be open is taken to be closed;
  * of open work we go on believing what we knew, as long as it lies between the bounds.
  */
-#include "vmbal.h"
-
 #include <math.h>
 
-#define WAIT_MAX     0.98  /* of the time: beyond it the division only amplifies noise */
-#define IDLE_FULL    0.005 /* of a bin: idling less, it is full (the grain is 10 ms in 2 s) */
-#define IDLE_SPARE   0.015 /* of a bin: idling more, everybody gets what he asks for */
-#define SMOOTH       0.1   /* weight of a new sample: 5 % wobble becomes 1.2 % */
-#define SMOOTH_FAR   0.3   /* weight of a sample beyond FAR deviations */
-#define FAR          2.0   /* deviations */
-#define STEP         3.0   /* deviations: two successive samples beyond are a new load */
-#define STEP_MIN     0.10  /* CPUs: no step is smaller */
-#define STEP_SAMPLES 2     /* one sample may be chance */
-#define SIGMA_MIN    0.01  /* CPUs: no sample is better, by its grain alone */
-#define GRAIN_S      0.010 /* seconds: libvirt 9.0 counts vCPU time in these */
-#define VAR_SMOOTH   0.1   /* weight of a new squared deviation */
-
-#define CLOSED_PRIOR 0.5   /* closedness assumed before any sample */
-#define MEAN_KEEP    0.98  /* of the means that samples are compared with: 50 intervals */
-#define SLOPE_KEEP   0.998 /* of what was learned of the slope: work seldom changes its kind */
-#define SLOPE_PRIOR  0.02  /* sum of squares that the assumption before any sample is worth */
-#define SLOPE_OPEN   0.1   /* slope of log run over log (1 - wait): surely open below */
-#define SLOPE_CLOSED 0.4   /* surely closed above */
-#define AWAKE        0.95  /* of the time: always runnable, open and closed look alike */
-#define RUN_MIN      0.02  /* CPUs: two grains, less has no slope */
+#include "policy/cpu.h"
+#include "policy/demand.h"
 
 /* 0 where the bin has idle time to spare, 1 where it is full, a ramp between. */
-static double fullness(double idle)
+static double fullness(const struct cpu_tunables *tune, double idle)
 {
-	double f = (IDLE_SPARE - idle) / (IDLE_SPARE - IDLE_FULL);
+	double f = (tune->idle_spare - idle) / (tune->idle_spare - tune->idle_full);
 
 	return fmax(0, fmin(1, f));
 }
 
 static double limit(const struct vcpu *v)
 {
-	return v->quota > 0 ? fmin(1, v->quota) : 1;
+	return v->now.quota > 0 ? fmin(1, v->now.quota) : 1;
 }
 
 /*
@@ -54,89 +33,128 @@ static double limit(const struct vcpu *v)
  * log (1 - wait).  The slope is that of a regression, corrected for demand's own ups and
  * downs u, which raise wait as well: cov(u, log (1 - wait)) = -own * var(u), with own = wait.
  */
-static double closed(const struct demand *d, double guess)
+static double closed(const struct cpu_tunables *tune, const struct demand *d, double guess,
+		     double weight)
 {
-	double prior = SLOPE_OPEN + guess * (SLOPE_CLOSED - SLOPE_OPEN);
+	double prior = tune->slope_open + guess * (tune->slope_closed - tune->slope_open);
 	double own = 1 - exp(d->log_wait);
 	double over = d->sum_rw + own * d->sum_rr, under = d->sum_ww + 2 * own * d->sum_rw;
-	double slope = (over + SLOPE_PRIOR * prior) / (fmax(0, under) + SLOPE_PRIOR);
+	double slope = (over + weight * prior) / (fmax(0, under) + weight);
 
-	return fmax(0, fmin(1, (slope - SLOPE_OPEN) / (SLOPE_CLOSED - SLOPE_OPEN)));
+	return fmax(0, fmin(1, (slope - tune->slope_open) /
+				       (tune->slope_closed - tune->slope_open)));
 }
 
-static void learn(struct demand *d, double run, double wait)
+static void learn(const struct cpu_tunables *tune, struct demand *d, double run, double wait)
 {
 	double r, w, news;
 
-	if (run < RUN_MIN || run + wait > AWAKE)
+	if (run < tune->run_min_cpus || run + wait > tune->awake)
 		return;
 	r = log(run) - d->log_run;
 	w = log(1 - wait) - d->log_wait;
-	d->weight = MEAN_KEEP * d->weight + 1;
+	if (d->weight > 0 && r * w < 0 && fabs(r) > log(1 + tune->light_step_part))
+		return; /* ran more though it waited more, or less of both: a new load, of any
+			   kind */
+	d->weight = tune->mean_keep * d->weight + 1;
 	d->log_run += r / d->weight;
 	d->log_wait += w / d->weight;
 	news = 1 - 1 / d->weight;
-	d->sum_rr = SLOPE_KEEP * d->sum_rr + news * r * r;
-	d->sum_rw = SLOPE_KEEP * d->sum_rw + news * r * w;
-	d->sum_ww = SLOPE_KEEP * d->sum_ww + news * w * w;
+	d->sum_rr = tune->slope_keep * d->sum_rr + news * r * r;
+	d->sum_rw = tune->slope_keep * d->sum_rw + news * r * w;
+	d->sum_ww = tune->slope_keep * d->sum_ww + news * w * w;
 }
 
-/* The demand that this sample alone, and what kind of work it is, speak for. */
-static double guess(const struct vcpu *v, double idle)
+/*
+ * What closed work that runs for a share of the time on a pCPU of this speed would on the
+ * strongest: its bursts are shorter there, its pauses are not.
+ */
+static double at_full_speed(double share, double speed)
 {
-	const struct demand *d = &v->seen;
-	double wait = fmin(fmax(v->wait, 0), WAIT_MAX), full = fullness(idle);
-	double least = fmin(v->run, limit(v)), most = fmin(v->run / (1 - wait), limit(v));
+	double done = share * speed;
+
+	return done / fmax(done, done + 1 - share);
+}
+
+/*
+ * The demand that this sample alone, and what kind of work it is, speak for.  Who always runs
+ * or waits is closed, unless it is known better: taken to want all whatever is known, the 300
+ * hosts of t_cpu_random get 9.6 late pins for 2.3.
+ */
+static double guess(const struct cpu_tunables *tune, const struct vcpu *v, double idle,
+		    double speed)
+{
+	const struct demand *d = &v->past.demand;
+	double wait = fmin(fmax(v->now.wait, 0), tune->wait_max), full = fullness(tune, idle);
+	bool always = v->now.run + wait >= tune->always;
+	double all = always ? 1 : fmin(1, v->now.run / (1 - wait));
+	double least = fmin(v->now.run * speed, limit(v));
+	double most = fmin(at_full_speed(all, speed), limit(v));
 	double known = d->seen ? fmin(fmax(d->mean, least), most) : most;
-	double room = fmin(v->run / (1 - closed(d, CLOSED_PRIOR) * wait), limit(v));
-	double none = known + closed(d, 1) * (most - known);
+	double late = closed(tune, d, always ? 1 : tune->closed_prior, tune->slope_prior_idle);
+	double share = fmin(1, v->now.run / (1 - late * wait));
+	double room = fmin(at_full_speed(share, speed), limit(v));
+	double none = known + closed(tune, d, 1, tune->slope_prior) * (most - known);
 
 	return room + full * (none - room);
 }
 
-/* A sample far off, twice on one side, is a new load: take it as it is. */
-static bool is_step(struct demand *d, double off, double sigma)
+/* A sample far off, twice on one side, is a new load. */
+static bool is_step(const struct cpu_tunables *tune, struct demand *d, double off, double sigma)
 {
+	double least = fmin(tune->step_cpus, tune->light_step_part * d->mean);
 	int side = off > 0 ? 1 : -1;
 
-	if (fabs(off) < fmax(STEP_MIN, STEP * sigma)) {
+	if (fabs(off) < fmax(least, tune->step_sigmas * sigma)) {
 		d->steps = 0;
 		return false;
 	}
 	d->steps = side == d->side ? d->steps + 1 : 1;
 	d->side = side;
-	return d->steps >= STEP_SAMPLES;
+	return d->steps >= tune->step_samples;
 }
 
-/* Returns whether the sample began a new load.  Steps leave the variance as it was. */
-static bool take_in(struct demand *d, double sample, double grain)
+/*
+ * Returns whether the sample began a new load, which the last two tell and the next ones are
+ * averaged with.  Steps leave the variance as it was.
+ */
+static bool take_in(const struct cpu_tunables *tune, struct demand *d, double sample,
+		    double grain)
 {
 	double off = sample - d->mean, sigma = fmax(sqrt(d->var), grain);
-	double usual = fmin(fabs(off), STEP * sigma);
+	double usual = fmin(fabs(off), tune->step_sigmas * sigma);
 
-	if (is_step(d, off, sigma)) {
-		d->mean = sample;
+	d->alike++;
+	if (is_step(tune, d, off, sigma)) {
+		d->mean = (d->last + sample) / 2;
+		d->alike = 2;
 		d->steps = 0;
 		return true;
 	}
-	d->mean += off * (fabs(off) > FAR * sigma ? SMOOTH_FAR : SMOOTH);
-	d->var += VAR_SMOOTH * (usual * usual - d->var);
+	d->mean += off * fmax(1.0 / d->alike, fabs(off) > tune->far_sigmas * sigma
+						      ? tune->smooth_far
+						      : tune->smooth);
+	d->var += tune->var_smooth * (usual * usual - d->var);
 	return false;
 }
 
-void demand_update(struct vcpu *v, double idle, double elapsed_s)
+void demand_update(const struct cpu_tunables *tune, struct vcpu *v, double idle, double speed,
+		   double elapsed_s)
 {
-	struct demand *d = &v->seen;
-	double grain = fmax(SIGMA_MIN, GRAIN_S / elapsed_s / 2), sample;
+	struct demand *d = &v->past.demand;
+	double grain = fmax(tune->sigma_min_cpus, tune->grain_s / elapsed_s / 2), sample;
 
-	if (v->sampled) {
-		learn(d, v->run, fmax(v->wait, 0));
-		sample = guess(v, idle);
-		if (d->seen++ == 0)
+	if (v->now.sampled) {
+		learn(tune, d, v->now.run, fmax(v->now.wait, 0));
+		sample = guess(tune, v, idle, speed);
+		if (d->seen++ == 0) {
 			d->mean = sample;
-		else if (take_in(d, sample, grain))
+			d->alike = 1;
+		} else if (take_in(tune, d, sample, grain)) {
 			d->weight = 0;
+		}
+		d->last = sample;
 		d->var = fmax(d->var, grain * grain);
 	}
-	v->demand = fmin(d->mean, limit(v));
+	v->plan.demand = fmin(d->mean, limit(v));
 }

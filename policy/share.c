@@ -6,20 +6,19 @@
  * guests stay equal.  The tiers and the tax on idleness they amount to follow Waldspurger,
  * "Memory resource management in VMware ESX Server" (OSDI 2002).
  */
-#include "vmbal.h"
-
 #include <math.h>
 
-#define SPARE_PART 0.5 /* of what is left after all needs: the rest stays with the host */
+#include "policy/mem.h"
+#include "policy/share.h"
 
 static double weight(const struct guest *g)
 {
-	return g->weight > 0 ? g->weight : 1;
+	return g->now.policy.weight > 0 ? g->now.policy.weight : 1;
 }
 
 static double gap(const struct guest *g, enum mem_tier t)
 {
-	uint64_t from = g->tier_kib[t - 1], to = g->tier_kib[t];
+	uint64_t from = g->plan.tier_kib[t - 1], to = g->plan.tier_kib[t];
 
 	return to > from ? (double)(to - from) : 0;
 }
@@ -56,20 +55,20 @@ static double deal_tier(struct guest *g, size_t n, enum mem_tier t, double pool_
 	for (size_t i = 0; i < n; i++) {
 		double part = floor(gap(&g[i], t) * fmin(1, level * weight(&g[i])));
 
-		g[i].dealt_kib += (uint64_t)part;
+		g[i].plan.dealt_kib += (uint64_t)part;
 		dealt += part;
 	}
 	return dealt;
 }
 
-void share_deal(struct guest *g, size_t n, double pool_kib)
+void share_deal(const struct mem_tunables *tune, struct guest *g, size_t n, double pool_kib)
 {
 	for (size_t i = 0; i < n; i++) {
-		g[i].dealt_kib = g[i].tier_kib[TIER_BASE];
-		pool_kib -= (double)g[i].dealt_kib;
+		g[i].plan.dealt_kib = g[i].plan.tier_kib[TIER_BASE];
+		pool_kib -= (double)g[i].plan.dealt_kib;
 	}
 	for (enum mem_tier t = TIER_BASE + 1; t < MEM_TIERS; t++) {
-		double part = t == TIER_COMFORT ? SPARE_PART : 1;
+		double part = t == TIER_COMFORT ? tune->spare_part : 1;
 
 		pool_kib -= deal_tier(g, n, t, fmax(0, pool_kib) * part);
 	}

@@ -3,13 +3,16 @@
 tap_n=0
 program=${PROGRAM:-./vmbal} # another build of it, such as one with sanitizers
 
+# While $open says what is known to fall short, a failure is told as a TODO, which fails no run.
+open=
+
 # ok STATUS NAME [DETAIL]: one result; STATUS 0 is good.
 ok() {
 	tap_n=$((tap_n + 1))
 	if [ "$1" -eq 0 ]; then
 		echo "ok $tap_n - $2"
 	else
-		echo "not ok $tap_n - $2"
+		echo "not ok $tap_n - $2${open:+ # TODO $open}"
 		[ -z "${3-}" ] || sed 's/^/# /' <<<"$3"
 	fi
 }

@@ -38,9 +38,11 @@ holds "completion knows the commands" "$(completes vmbal '')" \
 holds "... which the links do not have" "" test "$(completes vcpu_scheduler c)" = ""
 holds "... every option of --help" "" test "$(completes vmbal -- | wc -w)" -eq \
 	"$(./vmbal --help | grep -cE '^ +(-., )?--[a-z]')"
+holds "... also of a program that is named by its path" "$(completes ../sbin/vmbal '' 2>&1)" \
+	test "$(completes ../sbin/vmbal '' 2>&1)" = "$(completes vmbal '')"
 holds "... and the values of some" "" test "$(completes vmbal --grain c)" = "cpu core cache"
 holds "nothing else is installed" "$(find "$root" -type f)" \
-	test "$(find "$root" -type f | wc -l)" -eq 7
+	test "$(find "$root" -type f | wc -l)" -eq 8
 
 out=$(make -s uninstall DESTDIR="$root" PREFIX=/opt/x 2>&1)
 ok $? "make uninstall" "$out"

@@ -179,6 +179,12 @@ for address in "$work/notify" "@vmbal-test-$$"; do
 		test "$(head -n 1 "$work/heard")" = READY=1
 	sleep 1
 	within "the watchdog is fed while a loop waits for its deadline" "$(heard WATCHDOG=1)" 3 9
+	kill -HUP "$pid"
+	wait_for '^RELOADING=1$' "$work/heard"
+	ok $? "RELOADING=1 after SIGHUP" "$(cat "$work/heard")"
+	sleep 0.5
+	holds "... since when, and READY=1 again" "$(cat "$work/heard")" \
+		grep -qE 'RELOADING=1 MONOTONIC_USEC=[1-9][0-9]* (WATCHDOG=1 )*READY=1 ' <(tr '\n' ' ' <"$work/heard")
 	kill "$pid"
 	wait_for '^STOPPING=1$' "$work/heard"
 	ok $? "STOPPING=1" "$(cat "$work/heard")"
@@ -231,12 +237,20 @@ fi
 # ---- the alert rules ----
 
 while read -r name; do
-	holds "alerts: $name is a figure of --metrics" "" grep -q "\"${name#vmbal_}\"" host/metrics.c
-done < <(grep -oE 'vmbal_[a-z_]+' contrib/vmbal.alerts.yml | sort -u)
+	holds "alerts and dashboard: $name is a figure of --metrics" "" grep -q "\"${name#vmbal_}\"" report/metrics.c
+done < <(grep -ohE 'vmbal_[a-z_]+' contrib/vmbal.alerts.yml contrib/grafana.json | sort -u)
 if command -v promtool >/dev/null; then
 	out=$(promtool check rules contrib/vmbal.alerts.yml 2>&1)
 	ok $? "alerts: promtool accepts them" "$out"
 fi
+
+# ---- the dashboard, and the rules of polkit old and new ----
+
+out=$(python3 -m json.tool contrib/grafana.json 2>&1 >/dev/null)
+ok $? "the dashboard is JSON" "$out"
+holds "polkit's old rule allows what the new one does" "" test \
+	"$(grep -oE 'org\.libvirt[a-z.-]+' contrib/vmbal.pkla | sort -u)" = \
+	"$(sed -n '/needed = /,/;/p' contrib/vmbal.rules | grep -oE 'org\.libvirt[a-z.-]+' | sort -u)"
 
 # ---- rivals ----
 

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmbal.h"
-
+#include "host/metadata.h"
+#include "lib/cpuset.h"
 #if defined(FAKE)
 #include "tests/fake/fake.h"
 #endif

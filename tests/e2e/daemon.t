@@ -101,7 +101,7 @@ end_soon "stopped"
 begin_both 4
 within "not there: said" "$(said)" 1 1
 daemon_start
-# A new daemon probes QEMU for the topology, which takes it seconds; it is asked but once.
+# A new daemon probes QEMU when it is asked for its capabilities, which takes it seconds: it is not.
 for _ in $(seq 40); do
 	! grep -q ' cpu: ' "$work/log" || break
 	sleep 0.5

@@ -60,7 +60,7 @@ for _ in $(seq 40); do
 done
 sleep 8
 within "a load that stays: pins" "$(pins "$at")" $((pcpus > 1)) 4
-within "a load that stays: spread, points" "$(spread $(($(now) - 5)) "$(now)")" 0 28
+within "a load that stays: imbalance, points" "$(imbalance $(($(now) - 5)) "$(now)")" 0 28
 $lab load 1 cpu 20 >/dev/null
 
 # Paused: not one command; resumed: it gets what it then needs.

@@ -3,14 +3,11 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
-# shellcheck source=lab/judge.sh
-. lab/judge.sh
+# shellcheck source=lab/cases.sh
+. lab/cases.sh
 
-lab=lab/lab
-guests='vmbal-lab-*'
-pcpus=$(nproc)
 work=$(mktemp -d)
-vmbal=
+at_end=: # what else is to be undone then
 
 # begin LAB-UP-ARGUMENTS...: boots the guests; they go, with all we started, when we end.
 begin() {
@@ -31,24 +28,12 @@ finish() {
 	judge_end
 	$lab down >/dev/null 2>&1
 	rm -rf "$work"
+	$at_end
 }
 
-now() {
-	date +%s
-}
-
-# start_vmbal ARGUMENTS...: of the program named by $program, ./vmbal by default.
+# start_vmbal ARGUMENTS...
 start_vmbal() {
-	"$program" -g "$guests" "$@" 2>"$work/log" &
-	vmbal=$!
-}
-
-# Ends vmbal as an operator would, and shows its log where a test failed.
-stop_vmbal() {
-	kill -TERM "$vmbal"
-	wait "$vmbal"
-	stopped=$?
-	vmbal=
+	start_as vmbal "$@"
 }
 
 show_log() {
@@ -62,23 +47,7 @@ nobody_died() {
 	ok $? "no guest died or killed a process" "$dead"
 }
 
-# ---- memory: four guests vmbal-lab-1..4 on a lab host of $budget MiB ----
-
-guest() { echo "vmbal-lab-$1"; }
-actual() { last 4 "$(guest "$1")"; }
-
-quiet=35 # seconds without a command: a growth is kept for 30 s, and then given back in steps
-
-# wait_quiet: until no guest's size has moved for $quiet seconds; 300 s at most.
-wait_quiet() {
-	local _
-	for _ in $(seq 300); do
-		sleep 1
-		[ "$(now)" -ge $((began + quiet)) ] || continue
-		[ "$(balloon_changes $(($(now) - quiet)) "$(now)")" -gt 0 ] || return 0
-	done
-	return 1
-}
+# ---- memory: four guests on a lab host of $budget MiB ----
 
 # wait_size GUEST AT-LEAST|AT-MOST MIB SECONDS: until it is so, or the time is over.
 wait_size() {

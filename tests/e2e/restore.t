@@ -80,7 +80,7 @@ virsh -q resume "$(guest 1)"
 sleep 2
 within "the guest keeps what it held, MiB" "$(actual 1)" 508 512
 virsh -q setmem "$(guest 1)" 300M --live
-sleep 2
+wait_size 1 at-most 304 20
 within "... though it follows any target at once, MiB" "$(actual 1)" 296 304
 holds "the shrink is forgotten" "$(ls "$work/run")" test ! -e "$state.shrinks"
 nobody_died

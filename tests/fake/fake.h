@@ -10,6 +10,7 @@
 
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
+#include <pthread.h>
 
 #include "tests/fake/plant_cpu.h"
 #include "tests/fake/plant_mem.h"
@@ -26,7 +27,7 @@ void fake_next_host(unsigned ncpus, uint64_t total_kib, uint64_t seed);
 struct plant *fake_cpus(void);
 struct plant_mem *fake_mem(void);
 
-/* Starts a guest, floating over all pCPUs; returns its index.  Names are "guest-<index>". */
+/* Starts a guest, unpinned; returns its index.  Names are "guest-<index>". */
 unsigned fake_guest(unsigned nvcpus, const struct plant_load *load,
 		    const struct plant_mem_guest *mem);
 void fake_reverse(bool reverse); /* list guests from the last to the first */
@@ -36,18 +37,41 @@ unsigned fake_task(unsigned guest, unsigned vcpu); /* its task in the CPU plant 
 void fake_mask(unsigned guest, unsigned vcpu,
 	       uint64_t mask); /* somebody else's pin: an event */
 uint64_t fake_mask_of(unsigned guest, unsigned vcpu);
-void fake_fence(unsigned guest, uint64_t mask); /* of the persistent definition; 0: transient */
-void fake_defined(unsigned guest);              /* the event of a new definition */
+const unsigned char *fake_uuid(unsigned guest);
+void fake_allowed(unsigned guest,
+		  uint64_t mask);  /* of the persistent definition; 0: transient */
+void fake_defined(unsigned guest); /* the event of a new definition */
 void fake_pcpu(unsigned cpu, bool online);
 void fake_capabilities(const char *xml);           /* kept, not copied; before the connection */
+unsigned fake_capabilities_asked(void);            /* calls so far */
 void fake_occupied(unsigned guest, bool occupied); /* by another client's query */
 int fake_period(unsigned guest);                   /* of its balloon statistics, s */
 bool fake_readonly(void);                          /* the connection is */
-void fake_metadata(unsigned guest, const char *xml); /* kept, not copied; an event */
-void fake_deaf(bool deaf);                           /* no events come any more */
-void fake_quota(unsigned guest, double cpus);        /* per vCPU; 0: none */
-void fake_nodes(unsigned guest, const char *list);   /* strict memory nodes */
-void fake_busy(unsigned guest, bool busy);           /* a job holds it */
+void fake_metadata(unsigned guest, const char *xml);   /* kept, not copied; an event */
+void fake_rename(unsigned guest, const char *name);    /* kept, not copied; of any length */
+/* One is plugged or unplugged, an event; the live XML is this from then on. */
+void fake_device(unsigned guest, const char *xml, bool added);
+void fake_deaf(bool deaf);                             /* no events come any more */
+void fake_quota(unsigned guest, double cpus);          /* per vCPU; 0: none */
+void fake_nodes(unsigned guest, const char *list);     /* memory nodes, strict unless: */
+void fake_memory_mode(unsigned guest, int mode);       /* a virDomainNumatuneMemMode */
+void fake_definition(unsigned guest, const char *xml); /* its live XML; kept, not copied */
+
+/*
+ * A guest's QEMU hangs: calls that ask its monitor, or wait for the job of one that does,
+ * return when it is released (HANG_NOT), and are carried out then.
+ */
+enum fake_hang {
+	HANG_NOT,
+	HANG_NOW,
+	HANG_ELSEWHERE, /* the same, and another client's call waits for it already */
+	HANG_IN_MEMORY, /* with the next virDomainSetMemoryFlags */
+	HANG_IN_PIN,    /* ... virDomainPinVcpuFlags */
+};
+void fake_hang(unsigned guest, enum fake_hang hang);
+unsigned fake_waiting(void); /* calls that wait so */
+
+void fake_busy(unsigned guest, bool busy);   /* a job holds it */
 void fake_refuse(unsigned guest, int code);  /* commands to it fail with this; 0: they do not */
 void fake_stays(unsigned guest, bool stays); /* pins of it fail, other commands do not */
 void fake_state(unsigned guest, int state);  /* a virDomainState */
@@ -57,15 +81,29 @@ void fake_quota_all(unsigned guest, double cpus); /* of all its threads together
 void fake_remote(bool remote);                    /* before the connection: not this machine */
 void fake_isolated(uint64_t mask);                /* pCPUs that the kernel leaves alone */
 
+/*
+ * The pCPUs that a guest's cgroup leaves it.  v1 refuses a mask with another; v2 takes what is
+ * inside, and of a mask that is all outside only libvirt's part was done when it is refused.
+ */
+void fake_cpuset(unsigned guest, uint64_t allowed, bool v1);
+
+void fake_cgroups(const char *dir); /* kept, not copied */
+void fake_no_delay(bool);           /* libvirt does not tell of it, as before 7.2 */
+#define FAKE_NO_PROC "/nonexistent"
+void fake_proc_root(const char *dir); /* has PID/cmdline and the like; kept, not copied */
+void fake_capacity(unsigned cpu, double capacity); /* of the strongest; first they are equal */
+
 void fake_boot(const char *id); /* the kernel's boot id; kept, not copied */
 
 void fake_advance(uint64_t ns);
 
 /* Calls into libvirt that a real client would send to the daemon. */
 unsigned fake_calls(void);
-unsigned fake_pins(void);     /* virDomainPinVcpuFlags that succeeded */
-unsigned fake_balloons(void); /* virDomainSetMemoryFlags that succeeded */
-int fake_refs(void);          /* domain references that nobody has freed yet */
+unsigned fake_pins(void);         /* virDomainPinVcpuFlags that succeeded */
+bool fake_adrift(unsigned guest); /* one of its vCPUs runs where its mask does not say */
+unsigned fake_refused(void);      /* such that the kernel refused for their pCPUs */
+unsigned fake_balloons(void);     /* virDomainSetMemoryFlags that succeeded */
+int fake_refs(void);              /* domain references that nobody has freed yet */
 
 /* The k-th call from now, counted from 1, fails with this code; 0: none. */
 void fake_fail_at(unsigned k, int code);
@@ -92,9 +130,19 @@ unsigned fake_allocations(void);
 void fake_starve_at(unsigned k, bool all_after);
 void fake_xml(void);
 
+/* For libvirt.c: see process.c. */
+void fake_processes(void);
+void fake_processes_end(void);
+void fake_process(unsigned guest, const unsigned char *uuid);
+
 /* For proc.c. */
+int fake_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_ns);
 int64_t fake_now_ns(void);
 uint64_t fake_isolated_now(void);
+uint64_t fake_online_now(void);
+const char *fake_capabilities_now(void);
+bool fake_flat_now(void); /* no capabilities were given: of its shape nothing is known */
+double fake_capacity_now(unsigned cpu);
 bool fake_proc_fails_now(void);
 uint64_t fake_proc_back_now(void);
 

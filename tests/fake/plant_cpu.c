@@ -1,35 +1,40 @@
 /*
  * plant_cpu.c - a small CFS in simulated time; see plant_cpu.h.
  */
-#include "plant_cpu.h"
+#include "tests/fake/plant_cpu.h"
+#include "lib/cpuset.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MS         1000000ull
-#define SLICE_NS   (3 * MS)  /* CFS base slice on a host of a few pCPUs */
-#define CREDIT_NS  (3 * MS)  /* how far behind a sleeper may come back */
-#define PREEMPT_NS (1 * MS)  /* wakeup granularity */
-#define FLOAT_NS   (2 * MS)  /* how often floating tasks are placed and pulled */
-#define BALANCE_NS (64 * MS) /* periodic balancing between busy pCPUs */
-#define WOBBLE_NS  (1000 * MS)
-#define GRAIN_NS   (10 * MS) /* /proc and libvirt 9.0 count in these */
-#define BACKLOG_NS (1000 * MS)
-#define BURST_MS   10.0
-#define FOREVER    UINT64_MAX
-#define NOBODY     UINT32_MAX
+#define MS          1000000ull
+#define SLICE_NS    (3 * MS)  /* CFS base slice on a host of a few pCPUs */
+#define CREDIT_NS   (3 * MS)  /* how far behind a sleeper may come back */
+#define PREEMPT_NS  (1 * MS)  /* wakeup granularity */
+#define PLACE_NS    (2 * MS)  /* how often unpinned tasks are placed and pulled */
+#define BALANCE_NS  (64 * MS) /* periodic balancing between busy pCPUs */
+#define WOBBLE_NS   (1000 * MS)
+#define GRAIN_NS    (10 * MS) /* /proc and libvirt 9.0 count in these */
+#define BACKLOG_NS  (1000 * MS)
+#define BURST_MS    10.0
+#define TICK_NS     (4 * MS)  /* a guest's timer */
+#define TICK_RUN_NS (MS / 20) /* what it takes */
+#define IRQ_NS      (1 * MS)  /* between two interrupts */
+#define FOREVER     UINT64_MAX
+#define NOBODY      UINT32_MAX
 
 struct task {
 	struct plant_load load;
 	struct cpuset mask;
-	bool alive, floats;
+	bool alive, unpinned;
 	bool ready; /* runnable or running */
 	unsigned cpu;
 	uint64_t wake_ns;    /* when not ready */
 	uint64_t rest_ns;    /* work left in this burst, or backlog */
 	uint64_t arrival_ns; /* open: the next one */
+	uint64_t due_ns;     /* ticks: when its pause ends; 0: not in a pause */
 	uint64_t ready_ns;   /* since when it waits; meaningful when ready and not running */
 	uint64_t vruntime;
 	uint64_t wobble_ns; /* when its demand is redrawn */
@@ -50,6 +55,9 @@ struct pcpu {
 	unsigned sibling; /* or NOBODY */
 	double share;
 	bool was_busy; /* for the sibling */
+	double speed;  /* work done per time, 1 by default */
+	double irq;    /* share of the time that interrupts take */
+	uint64_t irq_at_ns, irq_ns;
 };
 
 struct plant {
@@ -116,6 +124,32 @@ static void arrivals(struct plant *p, struct task *t, uint64_t now)
 	}
 }
 
+/*
+ * A pause begins.  A guest that ticks wakes in it once more, for its timer.  Where that wake
+ * has to wait for the pCPU the rest of the pause looks like waiting, and yet ends by the clock:
+ * so much of the waiting is not work that is late.
+ */
+static void pause_at(struct plant *p, struct task *t, uint64_t now, uint64_t ns)
+{
+	t->ready = false;
+	t->wake_ns = now + ns;
+	if (!t->load.ticks)
+		return;
+	t->due_ns = t->wake_ns;
+	t->wake_ns =
+		now + (uint64_t)(plant_uniform(p) * (double)(ns < TICK_NS ? ns : TICK_NS)) + 1;
+	t->rest_ns = TICK_RUN_NS;
+}
+
+/* After the tick in a pause: the rest of it, if any. */
+static void resume(struct task *t, uint64_t now, double burst)
+{
+	t->ready = now >= t->due_ns;
+	t->wake_ns = t->due_ns;
+	t->due_ns = 0;
+	t->rest_ns = (uint64_t)burst;
+}
+
 /* A burst is done at now: sleep, or have more to do at once. */
 static void next_burst(struct plant *p, struct task *t, uint64_t now)
 {
@@ -126,6 +160,8 @@ static void next_burst(struct plant *p, struct task *t, uint64_t now)
 	if (t->load.demand <= 0) {
 		t->ready = false;
 		t->wake_ns = FOREVER;
+	} else if (t->due_ns > 0) {
+		resume(t, now, burst);
 	} else if (t->now >= 1) {
 		t->rest_ns = (uint64_t)burst;
 	} else if (t->load.work == PLANT_OPEN) {
@@ -133,9 +169,8 @@ static void next_burst(struct plant *p, struct task *t, uint64_t now)
 		t->ready = t->rest_ns > 0;
 		t->wake_ns = t->arrival_ns;
 	} else {
-		t->ready = false;
-		t->wake_ns = now + (uint64_t)(burst * (1 - t->now) / fmax(t->now, 1e-6)) + 1;
 		t->rest_ns = (uint64_t)burst;
+		pause_at(p, t, now, (uint64_t)(burst * (1 - t->now) / fmax(t->now, 1e-6)) + 1);
 	}
 }
 
@@ -264,10 +299,25 @@ static void run(struct plant *p, struct pcpu *c, uint64_t ns, double speed)
 		c->running = NOBODY;
 }
 
+/* Whoever runs stands still, and his time does not count it. */
+static bool interrupted(struct pcpu *c, uint64_t until)
+{
+	uint64_t ns = (uint64_t)(c->irq * (double)IRQ_NS);
+
+	if (ns == 0 || c->now_ns < c->irq_at_ns)
+		return false;
+	ns = ns < until - c->now_ns ? ns : until - c->now_ns;
+	c->irq_at_ns = c->now_ns + IRQ_NS;
+	c->irq_ns += ns;
+	c->busy_ns += ns;
+	c->now_ns += ns;
+	return true;
+}
+
 static void run_cpu(struct plant *p, struct pcpu *c, uint64_t until)
 {
 	bool shared = c->sibling != NOBODY && p->cpu[c->sibling].was_busy;
-	double speed = shared ? c->share : 1;
+	double speed = c->speed * (shared ? c->share : 1);
 
 	c->was_busy = false;
 	while (c->now_ns < until) {
@@ -275,6 +325,10 @@ static void run_cpu(struct plant *p, struct pcpu *c, uint64_t until)
 		unsigned ready, id = pick(p, c, &ready);
 
 		stop = stop < until ? stop : until;
+		if (interrupted(c, until))
+			continue;
+		if (c->irq > 0 && c->irq_at_ns < stop)
+			stop = c->irq_at_ns;
 		if (id == NOBODY) {
 			c->idle_ns += stop - c->now_ns;
 			c->now_ns = stop;
@@ -290,7 +344,7 @@ static void run_cpu(struct plant *p, struct pcpu *c, uint64_t until)
 	}
 }
 
-/* ---- placing what floats ------------------------------------------------------------ */
+/* ---- placing what is unpinned ------------------------------------------------------ */
 
 static bool may_run(const struct plant *p, const struct task *t, unsigned cpu)
 {
@@ -313,7 +367,7 @@ static void place_waking(struct plant *p, uint64_t until)
 		struct task *t = &p->task[id];
 		unsigned start;
 
-		if (!t->alive || !t->floats || t->ready || t->wake_ns >= until ||
+		if (!t->alive || !t->unpinned || t->ready || t->wake_ns >= until ||
 		    ready_on(p, t->cpu) == 0)
 			continue;
 		if (p->sticky > 0 && plant_uniform(p) < p->sticky)
@@ -330,7 +384,7 @@ static void place_waking(struct plant *p, uint64_t until)
 	}
 }
 
-/* Pull one waiting, floating task to cpu from the pCPU with the most, if that has min more. */
+/* Pull one waiting, unpinned task to cpu from the pCPU with the most, if that has min more. */
 static void pull(struct plant *p, unsigned cpu, unsigned min)
 {
 	unsigned most = ready_on(p, cpu) + min - 1, from = NOBODY;
@@ -349,7 +403,8 @@ static void pull(struct plant *p, unsigned cpu, unsigned min)
 		unsigned id = p->cpu[from].task[i];
 		const struct task *t = &p->task[id];
 
-		if (t->ready && t->floats && id != p->cpu[from].running && may_run(p, t, cpu)) {
+		if (t->ready && t->unpinned && id != p->cpu[from].running &&
+		    may_run(p, t, cpu)) {
 			move(p, id, cpu);
 			return;
 		}
@@ -374,10 +429,10 @@ static void balance(struct plant *p)
 	}
 }
 
-static bool any_floats(const struct plant *p)
+static bool any_unpinned(const struct plant *p)
 {
 	for (unsigned id = 0; id < p->ntasks; id++)
-		if (p->task[id].alive && p->task[id].floats)
+		if (p->task[id].alive && p->task[id].unpinned)
 			return true;
 	return false;
 }
@@ -393,13 +448,13 @@ static bool any_siblings(const struct plant *p)
 void plant_advance(struct plant *p, uint64_t ns)
 {
 	uint64_t end = p->now_ns + ns;
-	bool floats = any_floats(p), step = floats || any_siblings(p);
+	bool unpinned = any_unpinned(p), step = unpinned || any_siblings(p);
 
 	while (p->now_ns < end) {
 		uint64_t until =
-			step && end - p->now_ns > FLOAT_NS ? p->now_ns + FLOAT_NS : end;
+			step && end - p->now_ns > PLACE_NS ? p->now_ns + PLACE_NS : end;
 
-		if (floats) {
+		if (unpinned) {
 			balance(p);
 			place_waking(p, until);
 		}
@@ -428,6 +483,7 @@ struct plant *plant_new(unsigned ncpus, uint64_t seed)
 		p->cpu[i].online = true;
 		p->cpu[i].running = NOBODY;
 		p->cpu[i].sibling = NOBODY;
+		p->cpu[i].speed = 1;
 	}
 	return p;
 }
@@ -464,7 +520,7 @@ static void settle(struct plant *p, unsigned id)
 		memset(&t->mask, 0xff, sizeof(t->mask));
 		allowed = 2;
 	}
-	t->floats = allowed > 1;
+	t->unpinned = allowed > 1;
 	if (!may_run(p, t, t->cpu))
 		move(p, id, first_cpu(p, t));
 }
@@ -503,6 +559,7 @@ void plant_set_load(struct plant *p, unsigned id, const struct plant_load *load)
 	struct task *t = &p->task[id];
 
 	t->load = *load;
+	t->due_ns = 0;
 	wobble(p, t, p->now_ns - (uint64_t)(plant_uniform(p) * (double)WOBBLE_NS));
 	t->rest_ns = (uint64_t)(burst_ns(t) * plant_uniform(p)) + 1;
 	t->arrival_ns = p->now_ns + (uint64_t)(burst_ns(t) / fmax(t->now, 1e-6) * jitter(p));
@@ -547,6 +604,17 @@ void plant_siblings(struct plant *p, unsigned a, unsigned b, double share)
 	p->cpu[a].share = p->cpu[b].share = share;
 }
 
+void plant_set_speed(struct plant *p, unsigned cpu, double speed)
+{
+	p->cpu[cpu].speed = speed;
+}
+
+void plant_set_irq(struct plant *p, unsigned cpu, double share)
+{
+	p->cpu[cpu].irq = share;
+	p->cpu[cpu].irq_at_ns = p->now_ns;
+}
+
 /* ---- reading ------------------------------------------------------------------------ */
 
 uint64_t plant_now_ns(const struct plant *p)
@@ -567,6 +635,11 @@ uint64_t plant_delay_ns(const struct plant *p, unsigned id)
 uint64_t plant_busy_ns(const struct plant *p, unsigned cpu)
 {
 	return p->cpu[cpu].busy_ns / GRAIN_NS * GRAIN_NS;
+}
+
+uint64_t plant_irq_ns(const struct plant *p, unsigned cpu)
+{
+	return p->cpu[cpu].irq_ns / GRAIN_NS * GRAIN_NS;
 }
 
 uint64_t plant_idle_ns(const struct plant *p, unsigned cpu)

@@ -7,13 +7,15 @@
  * The scheduler is a small CFS: the runnable task with the least virtual runtime runs for a
  * slice, sleepers come back with a little credit, a waking task may preempt.  A task whose
  * mask has several pCPUs is placed as Linux places it: where it last ran if that is idle, else
- * on an idle one, else where it was; idle pCPUs pull.  So light floating tasks drift unevenly,
+ * on an idle one, else where it was; idle pCPUs pull.  So light unpinned tasks drift unevenly,
  * as they do on real hosts.
  */
 #ifndef PLANT_CPU_H
 #define PLANT_CPU_H
 
-#include "vmbal.h"
+#include "lib/cpuset.h"
+
+#include <stdbool.h>
 
 enum plant_work {
 	PLANT_CLOSED, /* burns, then sleeps: what it waits delays all that follows */
@@ -25,6 +27,7 @@ struct plant_load {
 	double demand;   /* CPUs it would use alone, 0..1 */
 	double burst_ms; /* mean length of one burst of work; 0: 10 ms */
 	double wobble;   /* relative standard deviation of the demand, redrawn each second */
+	bool ticks;      /* closed: the guest's timer wakes it once more in each pause */
 };
 
 struct plant;
@@ -48,12 +51,17 @@ void plant_siblings(struct plant *p, unsigned cpu, unsigned other, double share)
 /* How often a waking or waiting task stays where it is although another pCPU idles, 0..1. */
 void plant_set_sticky(struct plant *p, double sticky);
 
+/* What a pCPU does per time, 1 by default; and what share of its time interrupts take. */
+void plant_set_speed(struct plant *p, unsigned cpu, double speed);
+void plant_set_irq(struct plant *p, unsigned cpu, double share);
+
 void plant_advance(struct plant *p, uint64_t ns);
 
 uint64_t plant_now_ns(const struct plant *p);
 uint64_t plant_time_ns(const struct plant *p, unsigned task);  /* grain of 10 ms */
 uint64_t plant_delay_ns(const struct plant *p, unsigned task); /* runnable, not running */
 uint64_t plant_busy_ns(const struct plant *p, unsigned cpu);   /* grain of 10 ms */
+uint64_t plant_irq_ns(const struct plant *p, unsigned cpu);    /* part of busy, as grainy */
 uint64_t plant_idle_ns(const struct plant *p, unsigned cpu);   /* grain of 10 ms */
 unsigned plant_where(const struct plant *p, unsigned task);    /* pCPU it is on */
 

@@ -5,16 +5,16 @@
  * balloon takes free pages.  Each page the guest ever wrote and the balloon did not take is
  * in the RSS of its process.  Rates are those measured on real guests, see the constants.
  */
-#include "plant_mem.h"
+#include "lib/units.h"
+#include "tests/fake/plant_mem.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MIB              1024.0
+#define MIB              ((double)KIB_PER_MIB)
 #define STEP_NS          50000000
 #define STEP_S           0.05
-#define SECOND_NS        1000000000
 #define VMM_KIB          (30 * MIB)  /* the process beyond the guest's RAM */
 #define HOST_KIB         (150 * MIB) /* host kernel and daemons at rest */
 #define RESERVED_PART    0.016       /* of maximum: page structs, never managed */
@@ -34,7 +34,7 @@
 #define SELFISH_LOW_KIB  (24 * MIB)
 #define SELFISH_STEP_KIB (64 * MIB)
 #define REBUILD_RATE     (30 * MIB)
-#define BOOT_NS          (6LL * SECOND_NS)
+#define BOOT_NS          (6LL * NS_PER_S)
 
 struct sim_guest {
 	struct plant_mem_guest conf;
@@ -69,8 +69,19 @@ static double draw(struct plant_mem *p)
 	return (double)(p->random >> 11) / 9007199254740992.0;
 }
 
+static double series_at(const struct plant_course *c, double at)
+{
+	size_t k = at > 0 ? (size_t)at : 0;
+
+	if (k + 1 >= c->series)
+		return c->series_kib[c->series - 1];
+	return c->series_kib[k] + (c->series_kib[k + 1] - c->series_kib[k]) * (at - (double)k);
+}
+
 double plant_course_at(const struct plant_course *c, double at_s)
 {
+	if (c->series_kib)
+		return series_at(c, at_s / c->every_s);
 	if (c->points == 0)
 		return 0;
 	if (at_s <= c->point[0].at_s)
@@ -87,12 +98,12 @@ double plant_course_at(const struct plant_course *c, double at_s)
 
 static double at_s(const struct plant_mem *p)
 {
-	return (double)p->now_ns / SECOND_NS;
+	return (double)p->now_ns / NS_PER_S;
 }
 
 static double age_s(const struct plant_mem *p, const struct sim_guest *g)
 {
-	return (double)(p->now_ns - g->born_ns) / SECOND_NS;
+	return (double)(p->now_ns - g->born_ns) / NS_PER_S;
 }
 
 static double actual(const struct sim_guest *g)
@@ -210,7 +221,7 @@ static void work(struct plant_mem *p, struct sim_guest *g)
 	g->want = plant_course_at(&g->conf.work, guest_s(p, g)) * (1 + g->wobble);
 	if (g->boot_end_ns > 0) /* what it runs is started anew, at a service's pace */
 		g->want = fmin(g->want,
-			       REBUILD_RATE * (double)(p->now_ns - g->boot_ns) / SECOND_NS);
+			       REBUILD_RATE * (double)(p->now_ns - g->boot_ns) / NS_PER_S);
 	if (g->dead)
 		g->want = 0;
 	gap = g->want - was;
@@ -290,8 +301,8 @@ static void move_balloon(struct plant_mem *p, struct sim_guest *g)
 	if (g->conf.balloon == BALLOON_NONE || booting(p, g))
 		return;
 	if (g->conf.balloon == BALLOON_FLAKY && p->now_ns >= g->next_stuck_ns) {
-		g->stuck_until_ns = p->now_ns + (int64_t)((8 + 12 * draw(p)) * SECOND_NS);
-		g->next_stuck_ns = g->stuck_until_ns + (int64_t)(60 * draw(p) * SECOND_NS);
+		g->stuck_until_ns = p->now_ns + (int64_t)((8 + 12 * draw(p)) * NS_PER_S);
+		g->next_stuck_ns = g->stuck_until_ns + (int64_t)(60 * draw(p) * NS_PER_S);
 	}
 	if (gap > 0)
 		inflate(p, g, gap);
@@ -320,7 +331,7 @@ static void show(struct plant_mem *p, struct sim_guest *g)
 {
 	struct plant_mem_stats *s = &g->shown;
 	bool silent = booting(p, g) || paused(p, g) || g->conf.balloon == BALLOON_NONE;
-	int64_t second = p->now_ns % SECOND_NS;
+	int64_t second = p->now_ns % NS_PER_S;
 
 	s->paused = paused(p, g);
 	s->boot_id = g->boot_id;
@@ -341,7 +352,7 @@ static void show(struct plant_mem *p, struct sim_guest *g)
 
 static void step_guest(struct plant_mem *p, struct sim_guest *g)
 {
-	bool second = p->now_ns % SECOND_NS == 0;
+	bool second = p->now_ns % NS_PER_S == 0;
 
 	if (g->conf.reboot_s > 0 && !g->rebooted && age_s(p, g) >= g->conf.reboot_s) {
 		g->rebooted = true;
@@ -413,7 +424,7 @@ size_t plant_mem_add(struct plant_mem *p, const struct plant_mem_guest *conf)
 	g->boot_id = 1;
 	g->phase_ns = (int64_t)(draw(p) * 20) * STEP_NS;
 	g->actual_phase_ns = (int64_t)(draw(p) * 20) * STEP_NS;
-	g->next_stuck_ns = p->now_ns + (int64_t)(60 * draw(p) * SECOND_NS);
+	g->next_stuck_ns = p->now_ns + (int64_t)(60 * draw(p) * NS_PER_S);
 	g->shown.actual_kib = (uint64_t)actual(g);
 	show(p, g);
 	return p->n++;

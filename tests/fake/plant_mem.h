@@ -32,6 +32,9 @@ struct plant_course {
 		double at_s;
 		double kib;
 	} point[PLANT_POINTS];
+	double *series_kib; /* a value each every_s seconds, in place of the points; or NULL */
+	size_t series;
+	double every_s;
 };
 
 struct plant_mem_guest {

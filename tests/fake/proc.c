@@ -4,11 +4,42 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/proc.h"
+#include "host/shape.h"
+#include "lib/cpuset.h"
+#include "policy/sample.h"
 #include "tests/fake/fake.h"
 
 int64_t proc_now_ns(void)
 {
 	return fake_now_ns();
+}
+
+int proc_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_ns)
+{
+	return fake_wait(cond, lock, deadline_ns);
+}
+
+static const char *root = "/nonexistent", *cgroups = "/nonexistent";
+
+void fake_cgroups(const char *dir)
+{
+	cgroups = dir;
+}
+
+const char *proc_cgroups(void)
+{
+	return cgroups;
+}
+
+void fake_proc_root(const char *dir)
+{
+	root = dir;
+}
+
+const char *proc_root(void)
+{
+	return root;
 }
 
 int proc_cpu_times(struct cpu_time *cpu, size_t n)
@@ -43,6 +74,27 @@ int proc_isolated(struct cpuset *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->bits[0] = fake_isolated_now();
+	return 0;
+}
+
+int proc_online(struct cpuset *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->bits[0] = fake_online_now();
+	return fake_proc_fails_now() ? -1 : 0;
+}
+
+/* This machine's kernel knows the same of it as its daemon. */
+int proc_shape(struct topology *out)
+{
+	if (fake_proc_fails_now())
+		return -1;
+	if (fake_flat_now())
+		topology_clear(out);
+	else if (topology_parse(fake_capabilities_now(), out) < 0)
+		return -1;
+	for (unsigned i = 0; i < 64; i++)
+		out->capacity[i] = fake_capacity_now(i);
 	return 0;
 }
 

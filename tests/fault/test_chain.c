@@ -12,27 +12,29 @@
 /* cmocka wants the four above first */
 #include <cmocka.h>
 
+#include "host/log.h"
+#include "host/options.h"
+#include "host/virt.h"
+#include "lib/cpuset.h"
+#include "lib/units.h"
+#include "loop/loop.h"
 #include "tests/fake/fake.h"
 
-#define NS_PER_S 1000000000ULL
-#define GIB_KIB  (1ULL << 20)
-#define MIB_KIB  1024ULL
-#define SEED     1
+#define SEED 1
 
-static struct options opt = {
-	.uri = "fake:///", .guests = "*", .cpu_interval_s = 2, .mem_interval_s = 2
-};
+static struct options opt = { OPTIONS_TUNABLES, .uri = "fake:///", .cpu_interval_s = 2,
+			      .mem_interval_s = 2 };
 static struct virt *virt;
-static struct cpu_loop *cpu;
-static struct mem_loop *mem;
+static void *cpu;
+static void *mem;
 
 static void begin(unsigned ncpus, uint64_t total_kib)
 {
 	log_init(LOG_PRIO_ERR);
 	fake_host(ncpus, total_kib, SEED);
 	virt = virt_new(&opt);
-	cpu = cpu_loop_new(virt, &opt);
-	mem = mem_loop_new(virt, &opt);
+	cpu = cpu_loop_ops.open(virt, &opt);
+	mem = mem_loop_ops.open(virt, &opt);
 	assert_non_null(virt);
 	assert_non_null(cpu);
 	assert_non_null(mem);
@@ -40,8 +42,8 @@ static void begin(unsigned ncpus, uint64_t total_kib)
 
 static void end(void)
 {
-	cpu_loop_free(cpu);
-	mem_loop_free(mem);
+	cpu_loop_ops.close(cpu);
+	mem_loop_ops.close(mem);
 	assert_int_equal(virt_free(virt), 0);
 	assert_int_equal(fake_refs(), 0);
 	assert_int_equal(fake_offences(), 0);
@@ -53,9 +55,9 @@ static void interval(void)
 {
 	for (int i = 0; i < 2; i++) {
 		fake_advance(NS_PER_S);
-		mem_loop_tick(mem);
+		mem_loop_ops.tick(mem);
 	}
-	cpu_loop_tick(cpu);
+	cpu_loop_ops.tick(cpu);
 }
 
 static void intervals(unsigned n)
@@ -68,9 +70,9 @@ static void guests(unsigned n, double demand, unsigned work_mib)
 {
 	struct plant_load load = { .work = PLANT_CLOSED, .demand = demand };
 	struct plant_mem_guest conf = {
-		.max_kib = GIB_KIB,
-		.start_kib = GIB_KIB,
-		.work = { .points = 1, .point = { { 0, work_mib * (double)MIB_KIB } } },
+		.max_kib = KIB_PER_GIB,
+		.start_kib = KIB_PER_GIB,
+		.work = { .points = 1, .point = { { 0, work_mib * (double)KIB_PER_MIB } } },
 		.reporting = true
 	};
 
@@ -87,7 +89,7 @@ static void all_on_first(unsigned n)
 static void balances(void **state)
 {
 	(void)state;
-	begin(4, 32 * GIB_KIB);
+	begin(4, 32 * KIB_PER_GIB);
 	guests(8, 0.9, 200);
 	all_on_first(8);
 	intervals(10);
@@ -97,12 +99,12 @@ static void balances(void **state)
 	end();
 }
 
-/* Calls made by one quiet interval with n guests, half of them floating. */
+/* Calls made by one quiet interval with n guests, half of them unpinned. */
 static unsigned quiet_calls(unsigned n)
 {
 	unsigned before;
 
-	begin(8, 64 * GIB_KIB);
+	begin(8, 64 * KIB_PER_GIB);
 	guests(n, 0.05, 200);
 	for (unsigned i = 0; i < n; i += 2)
 		fake_mask(i, 0, 1ULL << (i / 2 % 8));
@@ -127,7 +129,7 @@ static void dry_run_changes_nothing(void **state)
 {
 	(void)state;
 	opt.dry_run = true;
-	begin(4, 4 * GIB_KIB);
+	begin(4, 4 * KIB_PER_GIB);
 	guests(8, 0.9, 100);
 	all_on_first(8);
 	intervals(20);
@@ -142,7 +144,7 @@ static void dry_run_is_read_only(void **state)
 {
 	(void)state;
 	opt.dry_run = true;
-	begin(2, 4 * GIB_KIB);
+	begin(2, 4 * KIB_PER_GIB);
 	guests(2, 0.5, 100);
 	intervals(2);
 	assert_true(fake_readonly());
@@ -154,7 +156,7 @@ static void dry_run_is_read_only(void **state)
 static void statistics_are_turned_on(void **state)
 {
 	(void)state;
-	begin(2, 4 * GIB_KIB);
+	begin(2, 4 * KIB_PER_GIB);
 	guests(2, 0.5, 100);
 	intervals(2);
 	assert_false(fake_readonly());
@@ -169,7 +171,7 @@ static void statistics_are_turned_on(void **state)
 static void a_query_holds_nobody_up(void **state)
 {
 	(void)state;
-	begin(4, 32 * GIB_KIB);
+	begin(4, 32 * KIB_PER_GIB);
 	guests(8, 0.9, 200);
 	for (unsigned i = 0; i < 8; i++)
 		fake_occupied(i, true);
@@ -183,16 +185,16 @@ static void a_query_holds_nobody_up(void **state)
 static uint64_t held_after_growth(uint64_t limit_kib)
 {
 	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.1 };
-	struct plant_mem_guest conf = { .max_kib = 8 * GIB_KIB,
-					.start_kib = GIB_KIB,
+	struct plant_mem_guest conf = { .max_kib = 8 * KIB_PER_GIB,
+					.start_kib = KIB_PER_GIB,
 					.work = { .points = 2,
-						  .point = { { 0, 400.0 * MIB_KIB },
-							     { 200, 3000.0 * MIB_KIB } } },
+						  .point = { { 0, 400.0 * KIB_PER_MIB },
+							     { 200, 3000.0 * KIB_PER_MIB } } },
 					.reporting = true };
 	struct plant_mem_truth truth;
 
 	opt.host_memory_kib = limit_kib;
-	begin(2, 32 * GIB_KIB);
+	begin(2, 32 * KIB_PER_GIB);
 	fake_guest(1, &load, &conf);
 	intervals(60);
 	plant_mem_truth(fake_mem(), 0, &truth);
@@ -204,8 +206,8 @@ static uint64_t held_after_growth(uint64_t limit_kib)
 static void host_memory_is_limited(void **state)
 {
 	(void)state;
-	assert_true(held_after_growth(0) > 2 * GIB_KIB);
-	assert_true(held_after_growth(2 * GIB_KIB) <= 2 * GIB_KIB);
+	assert_true(held_after_growth(0) > 2 * KIB_PER_GIB);
+	assert_true(held_after_growth(2 * KIB_PER_GIB) <= 2 * KIB_PER_GIB);
 }
 
 static void memory_alone(void **state)
@@ -213,7 +215,7 @@ static void memory_alone(void **state)
 	unsigned before;
 
 	(void)state;
-	begin(2, 3 * GIB_KIB);
+	begin(2, 3 * KIB_PER_GIB);
 	guests(2, 0.1, 100);
 	fake_metadata(0, "<policy mem='off'/>");
 	fake_metadata(1, "<policy mem='off'/>");
@@ -228,29 +230,74 @@ static void memory_alone(void **state)
 
 static void others_are_left_alone(void **state)
 {
+	const char *nobody[] = { "nobody-*", NULL };
+
 	(void)state;
-	opt.guests = "nobody-*";
-	begin(4, 4 * GIB_KIB);
+	opt.guests = nobody;
+	begin(4, 4 * KIB_PER_GIB);
 	guests(8, 0.9, 100);
 	all_on_first(8);
 	intervals(20);
 	assert_int_equal(fake_pins(), 0);
 	assert_int_equal(fake_balloons(), 0);
 	end();
-	opt.guests = "*";
+	opt.guests = NULL;
+}
+
+static const struct cpuset others = { { 0xfe } };
+
+/* Matched by some pattern, if there is one that does not exclude, and by none that does. */
+static void patterns(void **state)
+{
+	static const struct {
+		const char *patterns[4];
+		unsigned moved; /* bit i: guest i */
+	} cases[] = {
+		{ { NULL }, 0xff },
+		{ { "*" }, 0xff },
+		{ { "guest-[0-3]" }, 0x0f },
+		{ { "guest-0", "guest-[1-3]" }, 0x0f },
+		{ { "!guest-[0-3]" }, 0xf0 },
+		{ { "!guest-0", "!guest-1" }, 0xfc },
+		{ { "!guest-2", "guest-[0-3]" }, 0x0b },
+		{ { "guest-[0-3]", "!guest-2" }, 0x0b },
+		{ { "guest-[0-3]", "!guest-3", "guest-3" }, 0x07 },
+		{ { "!*", "guest-0" }, 0 },
+		{ { "?guest-0", "\\!guest-0" }, 0 },
+	};
+
+	(void)state;
+	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		unsigned moved = 0;
+
+		opt.guests = (const char **)cases[c].patterns;
+		begin(8, 4 * KIB_PER_GIB);
+		guests(8, 0.9, 100);
+		opt.cpus = &others; /* whoever is managed has to leave pCPU 0 */
+		all_on_first(8);
+		intervals(6);
+		for (unsigned i = 0; i < 8; i++)
+			moved |= (unsigned)(fake_mask_of(i, 0) != 1) << i;
+		if (moved != cases[c].moved)
+			print_error("case %zu\n", c);
+		assert_int_equal(moved, cases[c].moved);
+		opt.cpus = NULL;
+		end();
+	}
+	opt.guests = NULL;
 }
 
 static void fence_is_kept(void **state)
 {
 	(void)state;
-	begin(4, 32 * GIB_KIB);
+	begin(4, 32 * KIB_PER_GIB);
 	guests(8, 0.9, 200);
 	for (unsigned i = 0; i < 8; i++)
-		fake_fence(i, 0x3);
+		fake_allowed(i, 0x3);
 	all_on_first(8);
 	intervals(40);
 	assert_int_equal(fake_pins(), 4);
-	end(); /* a pin outside the fence is an offence */
+	end(); /* a pin outside the allowed pCPUs is an offence */
 }
 
 /* A job holds one guest for 60 s: the others are placed as soon as without it. */
@@ -259,7 +306,7 @@ static void a_busy_minute_delays_nobody(void **state)
 	unsigned busy_pins, first = 0;
 
 	(void)state;
-	begin(4, 32 * GIB_KIB);
+	begin(4, 32 * KIB_PER_GIB);
 	guests(8, 0.9, 200);
 	fake_busy(0, true);
 	all_on_first(8);
@@ -286,11 +333,11 @@ static void somebody_elses_guest_is_left_alone(void **state)
 	unsigned pins;
 
 	(void)state;
-	begin(4, 32 * GIB_KIB);
+	begin(4, 32 * KIB_PER_GIB);
 	log_init(LOG_PRIO_NOTICE);
 	guests(4, 0.9, 200);
 	for (unsigned i = 0; i < 3; i++) {
-		fake_fence(i, 1U << i);
+		fake_allowed(i, 1U << i);
 		fake_mask(i, 0, 1U << i);
 	}
 	fake_listen();
@@ -299,7 +346,7 @@ static void somebody_elses_guest_is_left_alone(void **state)
 			fake_mask(3, 0, 1);
 		interval();
 	}
-	assert_int_equal(fake_heard("guest-3/0 is left alone on 0: somebody else moves it"), 1);
+	assert_int_equal(fake_heard("guest-3/0 is left alone on 0: pinned externally"), 1);
 	fake_deafen();
 	pins = fake_pins();
 	assert_in_range(pins, 2, 4);
@@ -315,7 +362,7 @@ static void listing_order_does_not_matter(void **state)
 
 	(void)state;
 	for (unsigned k = 0; k < 2; k++) {
-		begin(4, 32 * GIB_KIB);
+		begin(4, 32 * KIB_PER_GIB);
 		fake_reverse(k == 1);
 		guests(8, 0.9, 200);
 		all_on_first(8);
@@ -330,7 +377,7 @@ static void listing_order_does_not_matter(void **state)
 static void restart_and_hotplug(void **state)
 {
 	(void)state;
-	begin(4, 32 * GIB_KIB);
+	begin(4, 32 * KIB_PER_GIB);
 	guests(6, 0.5, 200);
 	intervals(10);
 	fake_restart_guest(2);
@@ -348,7 +395,7 @@ static void restart_and_hotplug(void **state)
 static void reconnects(void **state)
 {
 	(void)state;
-	begin(4, 32 * GIB_KIB);
+	begin(4, 32 * KIB_PER_GIB);
 	guests(8, 0.9, 200);
 	intervals(2);
 	fake_dead(true);
@@ -366,7 +413,7 @@ static void reconnects(void **state)
  */
 static void run_with_failure(unsigned k, int code)
 {
-	begin(4, 16 * GIB_KIB);
+	begin(4, 16 * KIB_PER_GIB);
 	guests(6, 0.6, 300);
 	all_on_first(6);
 	fake_fail_at(k, code);
@@ -382,7 +429,7 @@ static void every_call_fails_once(void **state)
 	unsigned calls;
 
 	(void)state;
-	begin(4, 16 * GIB_KIB);
+	begin(4, 16 * KIB_PER_GIB);
 	guests(6, 0.6, 300);
 	all_on_first(6);
 	intervals(12);
@@ -407,6 +454,7 @@ int main(void)
 		cmocka_unit_test(host_memory_is_limited),
 		cmocka_unit_test(memory_alone),
 		cmocka_unit_test(others_are_left_alone),
+		cmocka_unit_test(patterns),
 		cmocka_unit_test(fence_is_kept),
 		cmocka_unit_test(a_busy_minute_delays_nobody),
 		cmocka_unit_test(somebody_elses_guest_is_left_alone),

@@ -11,10 +11,19 @@
 /* cmocka wants the four above first */
 #include <cmocka.h>
 
+#include "host/log.h"
+#include "host/metadata.h"
+#include "host/options.h"
+#include "host/shape.h"
+#include "host/virt.h"
+#include "lib/cpuset.h"
+#include "lib/number.h"
+#include "lib/units.h"
+#include "lib/xml.h"
+#include "loop/loop.h"
+#include "policy/cpu.h"
+#include "policy/sample.h"
 #include "tests/fake/fake.h"
-
-#define NS_PER_S 1000000000ULL
-#define GIB_KIB  (1ULL << 20)
 
 /* Two nodes of two cores of two threads; a last-level cache per node. */
 static const char two_nodes[] =
@@ -99,10 +108,10 @@ static void run(struct options *opt, unsigned n, const char *nodes, double quota
 {
 	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.9 };
 	struct virt *virt;
-	struct cpu_loop *loop;
+	void *loop;
 
 	log_init(LOG_PRIO_ERR);
-	fake_host(8, 64 * GIB_KIB, 1);
+	fake_host(8, 64 * KIB_PER_GIB, 1);
 	fake_capabilities(two_nodes);
 	for (unsigned i = 0; i < n; i++) {
 		fake_guest(1, &load, NULL);
@@ -110,16 +119,16 @@ static void run(struct options *opt, unsigned n, const char *nodes, double quota
 		fake_quota(i, quota);
 	}
 	virt = virt_new(opt);
-	loop = cpu_loop_new(virt, opt);
+	loop = cpu_loop_ops.open(virt, opt);
 	for (unsigned i = 0; i < n; i++)
 		fake_mask(i, 0, 1);
 	for (unsigned k = 0; k < 30; k++) {
 		fake_advance(2 * NS_PER_S);
-		cpu_loop_tick(loop);
+		cpu_loop_ops.tick(loop);
 	}
 	for (unsigned i = 0; i < n; i++)
 		mask[i] = fake_mask_of(i, 0);
-	cpu_loop_free(loop);
+	cpu_loop_ops.close(loop);
 	assert_int_equal(virt_free(virt), 0);
 	assert_int_equal(fake_offences(), 0);
 	fake_end();
@@ -140,9 +149,7 @@ static void grain(void **state)
 
 	(void)state;
 	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
-		struct options opt = { .uri = "fake:///",
-				       .guests = "*",
-				       .cpu_interval_s = 2,
+		struct options opt = { OPTIONS_TUNABLES, .uri = "fake:///", .cpu_interval_s = 2,
 				       .grain = cases[c].grain };
 
 		unsigned used[8] = { 0 };
@@ -166,9 +173,8 @@ static void grain(void **state)
 static void scope(void **state)
 {
 	struct cpuset cpus;
-	struct options opt = {
-		.uri = "fake:///", .guests = "*", .cpu_interval_s = 2, .cpus = &cpus
-	};
+	struct options opt = { OPTIONS_TUNABLES, .uri = "fake:///", .cpu_interval_s = 2,
+			       .cpus = &cpus };
 	uint64_t mask[6];
 
 	(void)state;
@@ -180,13 +186,170 @@ static void scope(void **state)
 
 static void strict_nodes(void **state)
 {
-	struct options opt = { .uri = "fake:///", .guests = "*", .cpu_interval_s = 2 };
+	struct options opt = { OPTIONS_TUNABLES, .uri = "fake:///", .cpu_interval_s = 2 };
 	uint64_t mask[8];
 
 	(void)state;
 	run(&opt, 8, "1", 0, mask);
 	for (unsigned i = 0; i < 8; i++)
 		assert_true(mask[i] && !(mask[i] & ~0xccULL));
+}
+
+/* A guest, all of it on pCPU 0, or in its node 0 where bins are wide. */
+struct numa_guest {
+	unsigned vcpus;
+	int mode; /* of its memory, by virDomainNumatuneMemMode */
+	const char *nodes, *xml;
+	enum grain grain;
+	double demand; /* of a vCPU; 0: a busy one */
+};
+
+/* Runs it; returns how many of its vCPUs end in node 1. */
+static unsigned in_node_1(struct numa_guest g, uint64_t *mask)
+{
+	struct options opt = { OPTIONS_TUNABLES, .uri = "fake:///", .cpu_interval_s = 2,
+			       .grain = g.grain };
+	struct plant_load load = { .work = PLANT_CLOSED,
+				   .demand = g.demand > 0 ? g.demand : 0.9 };
+	unsigned there = 0;
+	struct virt *virt;
+	void *loop;
+
+	log_init(LOG_PRIO_ERR);
+	fake_host(8, 64 * KIB_PER_GIB, 1);
+	fake_capabilities(two_nodes);
+	fake_guest(g.vcpus, &load, NULL);
+	fake_nodes(0, g.nodes);
+	fake_memory_mode(0, g.mode);
+	fake_definition(0, g.xml);
+	virt = virt_new(&opt);
+	loop = cpu_loop_ops.open(virt, &opt);
+	for (unsigned k = 0; k < g.vcpus; k++)
+		fake_mask(0, k, g.grain == GRAIN_CPU ? 1 : 0x33);
+	for (unsigned k = 0; k < 30; k++) {
+		fake_advance(2 * NS_PER_S);
+		cpu_loop_ops.tick(loop);
+	}
+	for (unsigned k = 0; k < g.vcpus; k++) {
+		mask[k] = fake_mask_of(0, k);
+		there += (mask[k] & 0xcc) != 0;
+	}
+	cpu_loop_ops.close(loop);
+	assert_int_equal(virt_free(virt), 0);
+	assert_int_equal(fake_offences(), 0);
+	fake_end();
+	return there;
+}
+
+/* Pinned to nodes, or to caches, a busy vCPU has a core of its own as well. */
+static void wide_bins_have_cores(void **state)
+{
+	uint64_t mask[4];
+
+	(void)state;
+	assert_int_equal(in_node_1((struct numa_guest){ 4, 0, "", NULL, GRAIN_NODE, 0 }, mask),
+			 2);
+	assert_int_equal(in_node_1((struct numa_guest){ 4, 0, "", NULL, GRAIN_CACHE, 0 }, mask),
+			 2);
+	assert_int_equal(in_node_1((struct numa_guest){ 2, 0, "", NULL, GRAIN_NODE, 0 }, mask),
+			 0);
+}
+
+/* What each mode makes of memory in node 1, for 2 busy vCPUs and for more than its cores. */
+static void memory_modes(void **state)
+{
+	static const struct {
+		int mode;
+		const char *nodes;
+		unsigned of_2, of_4;
+	} cases[] = {
+		{ VIR_DOMAIN_NUMATUNE_MEM_STRICT, "1", 2, 4 },
+		{ 3 /* restrictive */, "1", 2, 4 },
+		{ VIR_DOMAIN_NUMATUNE_MEM_PREFERRED, "1", 2, 2 },
+		{ VIR_DOMAIN_NUMATUNE_MEM_INTERLEAVE, "1", 2, 2 },
+		{ VIR_DOMAIN_NUMATUNE_MEM_STRICT, "0", 0, 0 },
+		{ VIR_DOMAIN_NUMATUNE_MEM_PREFERRED, "0", 0, 2 },
+		{ VIR_DOMAIN_NUMATUNE_MEM_STRICT, "7", 0, 2 }, /* has no pCPUs: equally far */
+		{ 4 /* to come */, "1", 0, 2 },
+		{ VIR_DOMAIN_NUMATUNE_MEM_STRICT, "", 0, 2 },
+	};
+	uint64_t mask[4];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct numa_guest g = { 2, cases[i].mode, cases[i].nodes, NULL, 0, 0 };
+
+		assert_int_equal(in_node_1(g, mask), cases[i].of_2);
+		g.vcpus = 4;
+		assert_int_equal(in_node_1(g, mask), cases[i].of_4);
+	}
+}
+
+/* Light vCPUs are kept whole in a node, but where their memory is alike in both. */
+static void interleaved_memory_is_in_both(void **state)
+{
+	struct numa_guest g = { 4, VIR_DOMAIN_NUMATUNE_MEM_INTERLEAVE, "0-1", NULL, 0, 0.4 };
+	uint64_t mask[4];
+
+	(void)state;
+	assert_int_equal(in_node_1(g, mask), 2);
+	g.mode = VIR_DOMAIN_NUMATUNE_MEM_PREFERRED;
+	assert_int_equal(in_node_1(g, mask), 0);
+}
+
+#define CELLS                                                                                  \
+	"<cpu><numa><cell id='0' cpus='0,2' memory='1'/><cell id='1' cpus='1,3'/></numa></cpu>"
+
+/* Vcpus of a cell with a policy of its own follow that; others, that of the guest. */
+static void cells_have_their_own(void **state)
+{
+	static const struct {
+		const char *xml;
+		bool in_1[4];
+	} cases[] = {
+		{ "<domain>" CELLS
+		  "<numatune><memnode cellid='0' mode='preferred' nodeset='1'/>"
+		  "<memnode cellid='1' mode='strict' nodeset='0'/></numatune></domain>",
+		  { true, false, true, false } },
+		{ "<domain>" CELLS "<numatune><memnode cellid='1' mode='strict' nodeset='0'/>"
+		  "</numatune></domain>",
+		  { true, false, true, false } },
+		{ "<domain>" CELLS
+		  "<numatune><memnode cellid='0' nodeset='0'/></numatune></domain>",
+		  { false, true, false, true } },
+	};
+	uint64_t mask[4];
+
+	(void)state;
+	for (size_t i = 0; xml_is_read() && i < sizeof(cases) / sizeof(cases[0]); i++) {
+		in_node_1((struct numa_guest){ 4, VIR_DOMAIN_NUMATUNE_MEM_STRICT, "1",
+					       cases[i].xml, 0, 0 },
+			  mask);
+		for (int k = 0; k < 4; k++)
+			assert_int_equal((mask[k] & 0xcc) != 0, cases[i].in_1[k]);
+	}
+}
+
+static void cells_of_a_definition(void **state)
+{
+	struct vcpu_cell c[4];
+
+	(void)state;
+	assert_int_equal(cells_parse("<domain/>", c, 4), 0);
+	assert_int_equal(c[0].cell, -1);
+	assert_int_equal(c[0].mode, MEMORY_GUESTS);
+	assert_int_equal(
+		cells_parse("<domain><cpu><numa><cell id='2' cpus='1-9'/><cell id='3'/>"
+			    "<cell id='x' cpus='0'/></numa></cpu><numatune>"
+			    "<memnode cellid='2' mode='interleave' nodeset='0,3'/>"
+			    "<memnode cellid='2' nodeset='what'/></numatune></domain>",
+			    c, 4),
+		0);
+	assert_int_equal(c[0].cell, -1);
+	assert_int_equal(c[1].cell, 2);
+	assert_int_equal(c[3].mode, MEMORY_INTERLEAVE);
+	assert_int_equal(c[3].nodes.bits[0], 9);
+	assert_int_equal(cells_parse("<domain", c, 4), -1);
 }
 
 static void memory_kinds(void **state)
@@ -199,8 +362,27 @@ static void memory_kinds(void **state)
 		{ "<domain><memoryBacking><hugepages/></memoryBacking></domain>", false, true },
 		{ "<domain><memoryBacking><locked/></memoryBacking></domain>", true, false },
 		{ "<domain><launchSecurity type='sev'/></domain>", true, false },
-		{ "<domain><devices><disk/><hostdev type='pci'/></devices></domain>", true,
+#define DEVICES(xml) "<domain><devices>\n" xml "</devices></domain>"
+		{ DEVICES("<disk/><hostdev mode='subsystem' type='pci'/>"), true, false },
+		{ DEVICES("<hostdev mode='subsystem' type='mdev' model='vfio-ccw'/>"), true,
 		  false },
+		{ DEVICES("<disk/> <interface type='hostdev'/>"), true, false },
+		{ DEVICES("<interface type='vdpa'/>"), true, false },
+		{ DEVICES("<disk type='vhostvdpa'/>"), true, false },
+		{ DEVICES("<disk type='nvme'/>"), true, false },
+		{ DEVICES("<disk type='file'><source/><backingStore type='file'><format/>"
+			  "<backingStore type='nvme'/></backingStore></disk>"),
+		  true, false },
+		{ DEVICES("<disk type='file'><mirror type='nvme'/></disk>"), true, false },
+		/* the host's, but QEMU copies for them, and what only looks like one */
+		{ DEVICES("<hostdev mode='subsystem' type='usb'><source><address type='pci'/>"
+			  "</source></hostdev>"),
+		  false, false },
+		{ DEVICES("<hostdev mode='subsystem' type='scsi'/>"), false, false },
+		{ DEVICES("<hostdev mode='subsystem' type='scsi_host'/>"), false, false },
+		{ DEVICES("<controller type='pci'/><interface type='network'/>"), false,
+		  false },
+		{ "<domain><metadata><hostdev type='pci'/></metadata></domain>", false, false },
 	};
 
 	(void)state;
@@ -276,30 +458,29 @@ static void metadata(void **state)
 }
 
 /* Two busy guests on one pCPU that say they are to be left alone. */
-static void two_left_alone(struct virt **virt, struct cpu_loop **loop)
+static void two_left_alone(struct virt **virt, void **loop)
 {
-	static const struct options opt = { .uri = "fake:///",
-					    .guests = "*",
+	static const struct options opt = { OPTIONS_TUNABLES, .uri = "fake:///",
 					    .cpu_interval_s = 2 };
 	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.9 };
 
 	log_init(LOG_PRIO_ERR);
-	fake_host(4, 8 * GIB_KIB, 1);
+	fake_host(4, 8 * KIB_PER_GIB, 1);
 	for (unsigned i = 0; i < 2; i++)
 		fake_guest(1, &load, NULL);
 	*virt = virt_new(&opt);
-	*loop = cpu_loop_new(*virt, &opt);
+	*loop = cpu_loop_ops.open(*virt, &opt);
 	for (unsigned i = 0; i < 2; i++) {
 		fake_mask(i, 0, 1);
 		fake_metadata(i, "<policy cpu='off'/>");
 	}
 }
 
-static void ticks(struct cpu_loop *loop, unsigned n)
+static void ticks(void *loop, unsigned n)
 {
 	while (n-- > 0) {
 		fake_advance(2 * NS_PER_S);
-		cpu_loop_tick(loop);
+		cpu_loop_ops.tick(loop);
 	}
 }
 
@@ -307,7 +488,7 @@ static void ticks(struct cpu_loop *loop, unsigned n)
 static void metadata_is_followed(void **state)
 {
 	struct virt *virt;
-	struct cpu_loop *loop;
+	void *loop;
 
 	(void)state;
 	two_left_alone(&virt, &loop);
@@ -317,7 +498,7 @@ static void metadata_is_followed(void **state)
 	ticks(loop, 20);
 	assert_int_equal(fake_pins(), 1);
 	assert_int_equal(fake_mask_of(0, 0), 1);
-	cpu_loop_free(loop);
+	cpu_loop_ops.close(loop);
 	assert_int_equal(virt_free(virt), 0);
 	fake_end();
 }
@@ -326,11 +507,11 @@ static void metadata_is_followed(void **state)
 static void metadata_is_read_anew(void **state)
 {
 	struct virt *virt;
-	struct cpu_loop *loop;
+	void *loop;
 
 	(void)state;
 	two_left_alone(&virt, &loop);
-	cpu_loop_tick(loop);
+	cpu_loop_ops.tick(loop);
 	fake_deaf(true);
 	for (unsigned i = 0; i < 2; i++)
 		fake_metadata(i, NULL);
@@ -339,7 +520,7 @@ static void metadata_is_read_anew(void **state)
 	virt_refresh(virt);
 	ticks(loop, 20);
 	assert_int_equal(fake_pins(), 1);
-	cpu_loop_free(loop);
+	cpu_loop_ops.close(loop);
 	assert_int_equal(virt_free(virt), 0);
 	fake_end();
 }
@@ -352,6 +533,11 @@ int main(void)
 		cmocka_unit_test(grain),
 		cmocka_unit_test(scope),
 		cmocka_unit_test(strict_nodes),
+		cmocka_unit_test(wide_bins_have_cores),
+		cmocka_unit_test(memory_modes),
+		cmocka_unit_test(interleaved_memory_is_in_both),
+		cmocka_unit_test(cells_have_their_own),
+		cmocka_unit_test(cells_of_a_definition),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(memory_kinds),
 		cmocka_unit_test(metadata),

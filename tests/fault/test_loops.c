@@ -14,17 +14,19 @@
 /* cmocka wants the std*.h above first */
 #include <cmocka.h>
 
+#include "host/log.h"
+#include "host/options.h"
+#include "host/virt.h"
+#include "lib/cpuset.h"
+#include "lib/units.h"
+#include "loop/loop.h"
 #include "tests/fake/fake.h"
 
-#define NS_PER_S 1000000000ULL
-#define GIB_KIB  (1ULL << 20)
-
-static struct options opt = {
-	.uri = "fake:///", .guests = "*", .cpu_interval_s = 2, .mem_interval_s = 2
-};
+static struct options opt = { OPTIONS_TUNABLES, .uri = "fake:///", .cpu_interval_s = 2,
+			      .mem_interval_s = 2 };
 static struct virt *virt;
-static struct cpu_loop *cpu;
-static struct mem_loop *mem;
+static void *cpu;
+static void *mem;
 
 static void begin(unsigned ncpus, uint64_t total_kib)
 {
@@ -32,15 +34,15 @@ static void begin(unsigned ncpus, uint64_t total_kib)
 	fake_host(ncpus, total_kib, 1);
 	fake_listen();
 	virt = virt_new(&opt);
-	cpu = cpu_loop_new(virt, &opt);
-	mem = mem_loop_new(virt, &opt);
+	cpu = cpu_loop_ops.open(virt, &opt);
+	mem = mem_loop_ops.open(virt, &opt);
 }
 
 static void end(void)
 {
 	fake_deafen();
-	cpu_loop_free(cpu);
-	mem_loop_free(mem);
+	cpu_loop_ops.close(cpu);
+	mem_loop_ops.close(mem);
 	assert_int_equal(virt_free(virt), 0);
 	assert_int_equal(fake_refs(), 0);
 	assert_int_equal(fake_offences(), 0);
@@ -50,8 +52,8 @@ static void end(void)
 static void guest(double demand, unsigned work_mib, enum plant_balloon balloon)
 {
 	struct plant_load load = { .work = PLANT_CLOSED, .demand = demand };
-	struct plant_mem_guest conf = { .max_kib = GIB_KIB,
-					.start_kib = GIB_KIB,
+	struct plant_mem_guest conf = { .max_kib = KIB_PER_GIB,
+					.start_kib = KIB_PER_GIB,
 					.work = { .points = 1,
 						  .point = { { 0, work_mib * 1024.0 } } },
 					.balloon = balloon,
@@ -63,7 +65,7 @@ static void guest(double demand, unsigned work_mib, enum plant_balloon balloon)
 static int tick(void)
 {
 	fake_advance(2 * NS_PER_S);
-	return cpu_loop_tick(cpu);
+	return cpu_loop_ops.tick(cpu);
 }
 
 static void ticks(unsigned n)
@@ -77,7 +79,7 @@ static void watch(unsigned n)
 {
 	while (n-- > 0) {
 		fake_advance(NS_PER_S);
-		mem_loop_tick(mem);
+		mem_loop_ops.tick(mem);
 	}
 }
 
@@ -94,7 +96,7 @@ static struct plant_mem_truth truth(size_t g)
 /* A pair on each of four pCPUs: nothing to do, whatever the counters do. */
 static void pairs_begin(void)
 {
-	begin(4, 32 * GIB_KIB);
+	begin(4, 32 * KIB_PER_GIB);
 	for (unsigned i = 0; i < 8; i++)
 		guest(0.4, 100, BALLOON_IDEAL);
 	tick();
@@ -121,7 +123,7 @@ static void a_restarted_guest_is_no_sample(void **state)
 	struct plant_load idle = { .work = PLANT_CLOSED, .demand = 0.01 };
 
 	(void)state;
-	begin(2, 32 * GIB_KIB);
+	begin(2, 32 * KIB_PER_GIB);
 	guest(0.9, 100, BALLOON_IDEAL);
 	plant_set_load(fake_cpus(), fake_task(0, 0), &idle);
 	ticks(4);
@@ -141,7 +143,7 @@ static void pcpu_counters_that_go_back_are_unknown(void **state)
 	fake_listen();
 	fake_proc_back(NS_PER_S * 9 / 5); /* a little more than was used since */
 	ticks(5);
-	assert_int_equal(fake_heard("fullest pCPU 0."), 5);
+	assert_int_equal(fake_heard("peak load 0."), 5);
 	assert_int_equal(fake_pins(), 0);
 	end();
 }
@@ -153,7 +155,7 @@ static void samples_of_one_moment_are_not_compared(void **state)
 	assert_int_equal(tick(), 1);
 	fake_listen();
 	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(cpu_loop_tick(cpu), 0);
+		assert_int_equal(cpu_loop_ops.tick(cpu), 0);
 	assert_int_equal(fake_heard("cpu:"), 0);
 	assert_int_equal(tick(), 1);
 	end();
@@ -171,7 +173,7 @@ static void samples_of_two_connections_are_not_compared(void **state)
 	assert_int_equal(tick(), 1);
 	/* The other loop can have noticed first: then no tick of this one fails. */
 	fake_dead(true);
-	mem_loop_tick(mem);
+	mem_loop_ops.tick(mem);
 	fake_dead(false);
 	assert_int_equal(tick(), 0);
 	assert_int_equal(tick(), 1);
@@ -217,7 +219,7 @@ static void history_outlasts_others(void **state)
 static void isolated_pcpus_are_not_used(void **state)
 {
 	(void)state;
-	begin(4, 32 * GIB_KIB);
+	begin(4, 32 * KIB_PER_GIB);
 	fake_isolated(0x8);
 	for (unsigned i = 0; i < 8; i++)
 		guest(0.8, 100, BALLOON_IDEAL);
@@ -234,12 +236,61 @@ static void isolated_pcpus_are_not_used(void **state)
 	end();
 }
 
+/* At the first sample; a pCPU that goes later may come back. */
+static void pcpus_that_are_not_there_are_refused(void **state)
+{
+	struct cpuset cpus = { { 0x30 } };
+
+	(void)state;
+	opt.cpus = &cpus;
+	begin(4, 32 * KIB_PER_GIB);
+	for (unsigned i = 0; i < 8; i++)
+		guest(0.8, 100, BALLOON_IDEAL);
+	assert_int_equal(tick(), TICK_REFUSED);
+	assert_int_equal(fake_heard("'--cpus' '4-5': must name a pCPU that is online, of 0-3"),
+			 1);
+	end();
+	cpuset_add(&cpus, 3);
+	begin(4, 32 * KIB_PER_GIB);
+	guest(0.8, 100, BALLOON_IDEAL);
+	assert_int_equal(tick(), TICK_WAITING);
+	fake_pcpu(3, false);
+	tick();
+	assert_int_equal(tick(), TICK_DECIDED);
+	end();
+	opt.cpus = NULL;
+}
+
+/* Nor does a build without libxml2 know any of a host that is not this machine. */
+static void a_grain_that_is_not_known_is_refused(void **state)
+{
+	static const struct {
+		enum grain grain;
+		const char *said;
+	} asked[] = { { GRAIN_CORE, "'--grain' 'core': must be cpu, or another" },
+		      { GRAIN_CACHE, "'--grain' 'cache': must be cpu, or another" },
+		      { GRAIN_NODE, "which pCPUs share a node" } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++) {
+		opt.grain = asked[i].grain;
+		begin(4, 32 * KIB_PER_GIB);
+		fake_remote(true);
+		fake_capabilities("<capabilities><host/></capabilities>");
+		guest(0.8, 100, BALLOON_IDEAL);
+		assert_int_equal(tick(), TICK_REFUSED);
+		assert_int_equal(fake_heard(asked[i].said), 1);
+		end();
+	}
+	opt.grain = GRAIN_CPU;
+}
+
 /* ---- memory ---- */
 
 static void a_refusal_is_remembered(void **state)
 {
 	(void)state;
-	begin(2, 8 * GIB_KIB);
+	begin(2, 8 * KIB_PER_GIB);
 	guest(0.1, 50, BALLOON_IDEAL);
 	fake_refuse(0, VIR_ERR_INTERNAL_ERROR);
 	watch(60);
@@ -257,19 +308,19 @@ static void an_unmet_shrink_is_taken_back(void **state)
 	unsigned balloons;
 
 	(void)state;
-	begin(2, 8 * GIB_KIB);
+	begin(2, 8 * KIB_PER_GIB);
 	guest(0.1, 50, BALLOON_SLOW);
 	for (unsigned i = 0; i < 60 && truth(0).target_kib + 20480 > truth(0).actual_kib; i++)
 		watch(1);
 	assert_true(truth(0).target_kib + 20480 <= truth(0).actual_kib);
 	balloons = fake_balloons();
-	mem_loop_settle(mem);
+	mem_loop_ops.settle(mem);
 	assert_int_equal(fake_balloons(), balloons + 1);
 	assert_true(truth(0).target_kib >= truth(0).actual_kib);
 	assert_int_equal(fake_heard("mem: settle guest-0"), 1);
 	watch(120); /* goes on, and gets there */
 	balloons = fake_balloons();
-	mem_loop_settle(mem);
+	mem_loop_ops.settle(mem);
 	assert_int_equal(fake_balloons(), balloons);
 	end();
 }
@@ -278,23 +329,24 @@ static void an_unmet_shrink_is_taken_back(void **state)
 static void stalls_are_remembered(void **state)
 {
 	(void)state;
-	begin(2, 8 * GIB_KIB);
+	begin(2, 8 * KIB_PER_GIB);
 	guest(0.1, 50, BALLOON_STUCK);
 	watch(300);
 	assert_in_range(fake_heard("mem: shrink guest-0"), 2, 6); /* thrice, and back */
-	assert_int_equal(truth(0).target_kib, GIB_KIB);
+	assert_int_equal(truth(0).target_kib, KIB_PER_GIB);
 	end();
 }
 
 static void unreadable_host_memory_decides_nothing(void **state)
 {
 	(void)state;
-	begin(2, 8 * GIB_KIB);
+	begin(2, 8 * KIB_PER_GIB);
 	guest(0.1, 50, BALLOON_IDEAL);
 	fake_proc_fails(true);
 	watch(30);
 	assert_int_equal(fake_balloons(), 0);
-	assert_true(mem_loop_tick(mem) < 0 || mem_loop_tick(mem) < 0); /* a decision's */
+	assert_true(mem_loop_ops.tick(mem) < 0 ||
+		    mem_loop_ops.tick(mem) < 0); /* a decision's */
 	fake_proc_fails(false);
 	watch(30);
 	assert_true(fake_balloons() > 0);
@@ -309,12 +361,12 @@ static void the_state_is_told(void **state)
 	(void)state;
 	pairs_begin();
 	watch(4);
-	assert_string_equal(cpu_loop_status(cpu), "balanced");
-	assert_string_equal(mem_loop_status(mem), "host ok");
+	assert_string_equal(cpu_loop_ops.status(cpu), "balanced");
+	assert_string_equal(mem_loop_ops.status(mem), "host ok");
 	fake_listen();
-	cpu_loop_report(cpu);
-	mem_loop_report(mem);
-	assert_int_equal(fake_heard("cpu: balanced: spread"), 1);
+	cpu_loop_ops.report(cpu);
+	mem_loop_ops.report(mem);
+	assert_int_equal(fake_heard("cpu: balanced: imbalance"), 1);
 	assert_int_equal(fake_heard("cpu: state of pCPU "), 4);
 	assert_int_equal(fake_heard("cpu: state of pCPU 3: load 0."), 1);
 	assert_int_equal(fake_heard("cpu: state of guest-"), 8);
@@ -324,20 +376,20 @@ static void the_state_is_told(void **state)
 	fake_proc_fails(true);
 	watch(1);
 	tick();
-	assert_string_equal(mem_loop_status(mem), "host memory unknown");
-	assert_string_equal(cpu_loop_status(cpu), "taking samples");
+	assert_string_equal(mem_loop_ops.status(mem), "host memory unknown");
+	assert_string_equal(cpu_loop_ops.status(cpu), "taking samples");
 	fake_listen();
-	cpu_loop_report(cpu);
-	mem_loop_report(mem);
+	cpu_loop_ops.report(cpu);
+	mem_loop_ops.report(mem);
 	assert_int_equal(fake_heard("cpu: nothing is known now"), 1);
 	assert_int_equal(fake_heard("mem: host"), 0);
 	fake_proc_fails(false);
 
 	fake_dead(true);
 	watch(1);
-	assert_string_equal(mem_loop_status(mem), "taking samples");
+	assert_string_equal(mem_loop_ops.status(mem), "taking samples");
 	fake_listen();
-	mem_loop_report(mem);
+	mem_loop_ops.report(mem);
 	assert_int_equal(fake_heard("mem: nothing is known now"), 1);
 	end();
 }
@@ -345,12 +397,12 @@ static void the_state_is_told(void **state)
 static void a_tight_host_is_told(void **state)
 {
 	(void)state;
-	opt.host_memory_kib = 3 * GIB_KIB; /* less than the guests hold already */
-	begin(4, 32 * GIB_KIB);
+	opt.host_memory_kib = 3 * KIB_PER_GIB; /* less than the guests hold already */
+	begin(4, 32 * KIB_PER_GIB);
 	for (unsigned i = 0; i < 4; i++)
 		guest(0.1, 900, BALLOON_IDEAL);
 	watch(10);
-	assert_string_equal(mem_loop_status(mem), "host out of memory (critical)");
+	assert_string_equal(mem_loop_ops.status(mem), "host out of memory (critical)");
 	assert_true(fake_heard("mem: host critical: available 0, ") > 0);
 	for (unsigned i = 0; i < 4; i++)
 		assert_false(truth(i).dead);
@@ -362,19 +414,19 @@ static void a_dry_run_says_what_it_would_do(void **state)
 {
 	(void)state;
 	opt.dry_run = true;
-	begin(4, 32 * GIB_KIB);
+	begin(4, 32 * KIB_PER_GIB);
 	for (unsigned i = 0; i < 8; i++)
 		guest(0.5, 100, BALLOON_IDEAL);
 	for (unsigned i = 0; i < 8; i++)
 		fake_mask(i, 0, 1);
 	for (unsigned i = 0; i < 40; i++) {
 		watch(2);
-		cpu_loop_tick(cpu);
+		cpu_loop_ops.tick(cpu);
 	}
 	assert_true(fake_heard("cpu: would pin guest-") > 0);
 	assert_int_equal(fake_heard("cpu: pin guest-"), 0);
 	assert_int_equal(fake_pins() + fake_balloons(), 0);
-	mem_loop_settle(mem);
+	mem_loop_ops.settle(mem);
 	end();
 	opt.dry_run = false;
 }
@@ -417,8 +469,8 @@ static void under_journald_a_line_tells_its_priority(void **state)
 static void a_lost_connection_is_nobodys_refusal(void **state)
 {
 	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.1 };
-	struct plant_mem_guest conf = { .max_kib = 4 * GIB_KIB,
-					.start_kib = GIB_KIB / 2,
+	struct plant_mem_guest conf = { .max_kib = 4 * KIB_PER_GIB,
+					.start_kib = KIB_PER_GIB / 2,
 					.work = { .points = 3,
 						  .point = { { 0, 200 * 1024.0 },
 							     { 20, 200 * 1024.0 },
@@ -427,7 +479,7 @@ static void a_lost_connection_is_nobodys_refusal(void **state)
 
 	(void)state;
 	for (unsigned at = 20; at < 70; at += 3) {
-		begin(4, 64 * GIB_KIB);
+		begin(4, 64 * KIB_PER_GIB);
 		for (unsigned i = 0; i < 4; i++)
 			fake_guest(1, &load, &conf);
 		watch(at);
@@ -447,7 +499,7 @@ static void what_is_not_ours_is_not_pestered(void **state)
 	for (int busy = 0; busy < 2; busy++) {
 		unsigned calls;
 
-		begin(2, 16 * GIB_KIB);
+		begin(2, 16 * KIB_PER_GIB);
 		guest(0.1, 100, BALLOON_STUCK);
 		while (fake_heard(" mem: shrink ") == 0)
 			watch(1);
@@ -473,7 +525,7 @@ static void what_is_not_ours_is_not_pestered(void **state)
 static void a_slow_daemon_is_not_stuck(void **state)
 {
 	(void)state;
-	begin(8, 64 * GIB_KIB);
+	begin(8, 64 * KIB_PER_GIB);
 	for (unsigned i = 0; i < 40; i++) {
 		guest(0.15, 100, BALLOON_IDEAL);
 		fake_mask(i, 0, 1);
@@ -488,7 +540,7 @@ static void a_slow_daemon_is_not_stuck(void **state)
 	for (unsigned i = 0; i < 60; i++) {
 		int64_t begun_ns = fake_now_ns();
 
-		cpu_loop_tick(cpu);
+		cpu_loop_ops.tick(cpu);
 		assert_in_range(fake_now_ns() - begun_ns, 0, 28 * NS_PER_S);
 		fake_advance(2 * NS_PER_S);
 	}
@@ -508,7 +560,7 @@ static void nor_is_it_with_balloons(void **state)
 	int64_t longest_ns = 0;
 
 	(void)state;
-	begin(2, 64 * GIB_KIB);
+	begin(2, 64 * KIB_PER_GIB);
 	for (unsigned i = 0; i < 40; i++)
 		guest(0.1, 100, BALLOON_IDEAL);
 	watch(1);
@@ -517,13 +569,13 @@ static void nor_is_it_with_balloons(void **state)
 		int64_t begun_ns = fake_now_ns();
 
 		fake_advance(NS_PER_S);
-		mem_loop_tick(mem);
+		mem_loop_ops.tick(mem);
 		if (fake_now_ns() - begun_ns > longest_ns)
 			longest_ns = fake_now_ns() - begun_ns;
 	}
 	assert_in_range(longest_ns, 5 * NS_PER_S, 14 * NS_PER_S);
 	for (unsigned i = 0; i < 40; i++) /* each had its turn */
-		assert_true(truth(i).target_kib < GIB_KIB);
+		assert_true(truth(i).target_kib < KIB_PER_GIB);
 	fake_slow(0);
 	end();
 }
@@ -543,6 +595,8 @@ int main(void)
 		cmocka_unit_test(history_outweighs_an_interval),
 		cmocka_unit_test(history_outlasts_others),
 		cmocka_unit_test(isolated_pcpus_are_not_used),
+		cmocka_unit_test(pcpus_that_are_not_there_are_refused),
+		cmocka_unit_test(a_grain_that_is_not_known_is_refused),
 		cmocka_unit_test(a_refusal_is_remembered),
 		cmocka_unit_test(an_unmet_shrink_is_taken_back),
 		cmocka_unit_test(stalls_are_remembered),

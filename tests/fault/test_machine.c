@@ -22,6 +22,12 @@
 /* cmocka wants the four std*.h above first */
 #include <cmocka.h>
 
+#include "host/log.h"
+#include "host/notify.h"
+#include "host/proc.h"
+#include "host/runtime.h"
+#include "lib/cpuset.h"
+#include "policy/sample.h"
 #include "tests/fake/fake.h"
 
 #define NOBODY 65534

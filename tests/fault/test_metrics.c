@@ -14,19 +14,19 @@
 /* cmocka wants the four above first */
 #include <cmocka.h>
 
+#include "host/log.h"
+#include "host/options.h"
+#include "host/virt.h"
+#include "lib/units.h"
+#include "loop/loop.h"
+#include "report/metrics.h"
 #include "tests/fake/fake.h"
 
-#define NS_PER_S 1000000000ULL
-#define GIB_KIB  (1ULL << 20)
-#define MIB_KIB  1024ULL
-#define LINES    512
+#define LINES 512
 
 static char dir[] = "/tmp/vmbal-metrics-XXXXXX", path[64];
-static struct options opt = { .uri = "fake:///",
-			      .guests = "*",
-			      .metrics = path,
-			      .cpu_interval_s = 2,
-			      .mem_interval_s = 2 };
+static struct options opt = { OPTIONS_TUNABLES, .uri = "fake:///", .metrics = path,
+			      .cpu_interval_s = 2, .mem_interval_s = 2 };
 static char line[LINES][256];
 static unsigned lines;
 
@@ -34,32 +34,32 @@ static unsigned lines;
 static void run(unsigned intervals)
 {
 	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.9 };
-	struct plant_mem_guest conf = { .max_kib = 2 * GIB_KIB,
-					.start_kib = GIB_KIB,
+	struct plant_mem_guest conf = { .max_kib = 2 * KIB_PER_GIB,
+					.start_kib = KIB_PER_GIB,
 					.work = { .points = 1,
-						  .point = { { 0, 700.0 * MIB_KIB } } },
+						  .point = { { 0, 700.0 * KIB_PER_MIB } } },
 					.reporting = true };
 	struct virt *virt;
-	struct cpu_loop *cpu;
-	struct mem_loop *mem;
+	void *cpu;
+	void *mem;
 
 	log_init(LOG_PRIO_ERR - 1);
-	fake_host(4, 6500 * MIB_KIB, 1);
+	fake_host(4, 6500 * KIB_PER_MIB, 1);
 	for (unsigned i = 0; i < 8; i++)
 		fake_guest(1, &load, &conf);
 	virt = virt_new(&opt);
-	cpu = cpu_loop_new(virt, &opt);
-	mem = mem_loop_new(virt, &opt);
+	cpu = cpu_loop_ops.open(virt, &opt);
+	mem = mem_loop_ops.open(virt, &opt);
 	for (unsigned i = 0; i < 8; i++)
 		fake_mask(i, 0, 1);
 	for (unsigned k = 0; k < 2 * intervals; k++) {
 		fake_advance(NS_PER_S);
-		mem_loop_tick(mem);
+		mem_loop_ops.tick(mem);
 		if (k % 2)
-			cpu_loop_tick(cpu);
+			cpu_loop_ops.tick(cpu);
 	}
-	cpu_loop_free(cpu);
-	mem_loop_free(mem);
+	cpu_loop_ops.close(cpu);
+	mem_loop_ops.close(mem);
 	assert_int_equal(virt_free(virt), 0);
 }
 
@@ -83,6 +83,15 @@ static double value(const char *series)
 			return strtod(line[i] + len, NULL);
 	fail_msg("%s is not there", series);
 	return 0;
+}
+
+static unsigned with_prefix(const char *series)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < lines; i++)
+		n += strncmp(line[i], series, strlen(series)) == 0;
+	return n;
 }
 
 /* Each line is a HELP, a TYPE, or a sample of the metric that these have announced. */
@@ -131,6 +140,14 @@ static void figures(void **state)
 	(void)state;
 	run(60);
 	read_lines();
+	assert_int_equal(value("vmbal_build_info{version=\"" VMBAL_VERSION "\"}"), 1);
+	for (unsigned i = 0; i < 8; i++) { /* named as libvirt's exporters do */
+		char name[64];
+
+		snprintf(name, sizeof(name), "vmbal_guest_memory_bytes{domain=\"guest-%u\",",
+			 i);
+		assert_int_equal(with_prefix(name), 1);
+	}
 	assert_int_equal(value("vmbal_pins_total"), fake_pins());
 	assert_int_equal(value("vmbal_balloon_moves_total"), fake_balloons());
 	assert_true(fake_pins() > 0 && fake_balloons() > 0);

@@ -5,7 +5,6 @@
  * the dice (default 1).
  */
 #include <dirent.h>
-#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,27 +14,30 @@
 /* cmocka wants the four std*.h above first */
 #include <cmocka.h>
 
+#include "host/log.h"
+#include "host/options.h"
+#include "host/virt.h"
+#include "lib/units.h"
+#include "loop/loop.h"
 #include "tests/fake/fake.h"
+#include "tests/fake/heap.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 size_t __sanitizer_get_current_allocated_bytes(void);
 #endif
 
-#define NS_PER_S 1000000000ULL
-#define GIB_KIB  (1ULL << 20)
-#define MIB_KIB  1024.0
+#define MIB_KIB  ((double)KIB_PER_MIB)
 #define RUNNING  8          /* guests at a time */
 #define HOST_RUN 500        /* intervals that one host lasts */
 #define WARM_UP  10         /* hosts, until every array is as large as it gets */
 #define SLACK    (64 << 10) /* bytes: of libc and libxml2 */
 
-static struct options opt = {
-	.uri = "fake:///", .guests = "*", .cpu_interval_s = 2, .mem_interval_s = 2
-};
+static struct options opt = { OPTIONS_TUNABLES, .uri = "fake:///", .cpu_interval_s = 2,
+			      .mem_interval_s = 2 };
 
 static struct virt *virt;
-static struct cpu_loop *cpu;
-static struct mem_loop *mem;
+static void *cpu;
+static void *mem;
 static unsigned first, next; /* the guests of this host */
 static bool on[FAKE_GUESTS];
 static unsigned ncpus, dead_for;
@@ -52,7 +54,7 @@ static size_t allocated(void)
 #if defined(__SANITIZE_ADDRESS__)
 	return __sanitizer_get_current_allocated_bytes();
 #else
-	return mallinfo2().uordblks;
+	return heap_bytes();
 #endif
 }
 
@@ -85,13 +87,13 @@ static void guest_begin(void)
 				   .wobble = dice(3) / 20.0 };
 	/* It uses the same all the time: if it runs dry it was us. */
 	struct plant_mem_guest conf = {
-		.max_kib = GIB_KIB,
-		.start_kib = GIB_KIB - 100 * 1024 * dice(4),
+		.max_kib = KIB_PER_GIB,
+		.start_kib = KIB_PER_GIB - 100 * 1024 * dice(4),
 		.work = { .points = 1, .point = { { 0, (50 + dice(350)) * MIB_KIB } } },
 		.noise = dice(5) / 100.0,
 		.cache_kib = dice(100) * 1024,
 		.balloon = (enum plant_balloon)dice(BALLOON_NONE + 1),
-		.limit_kib = GIB_KIB / 2,
+		.limit_kib = KIB_PER_GIB / 2,
 		.keeps_pages = dice(8) == 0,
 		.reporting = dice(2),
 	};
@@ -162,9 +164,9 @@ static void interval(void)
 	dead_for -= dead_for > 0;
 	for (int i = 0; i < 2; i++) {
 		fake_advance(NS_PER_S);
-		mem_loop_tick(mem);
+		mem_loop_ops.tick(mem);
 	}
-	cpu_loop_tick(cpu);
+	cpu_loop_ops.tick(cpu);
 }
 
 static void judge(void)
@@ -184,11 +186,11 @@ static void next_host(void)
 	fake_fail_at(0, 0);
 	fake_dead(true);
 	fake_advance(2 * NS_PER_S);
-	mem_loop_tick(mem);
-	cpu_loop_tick(cpu);
+	mem_loop_ops.tick(mem);
+	cpu_loop_ops.tick(cpu);
 	assert_int_equal(fake_refs(), 0);
 	ncpus = 2 + dice(5);
-	fake_next_host(ncpus, (4 + dice(8)) * GIB_KIB, 1 + dice(1000000));
+	fake_next_host(ncpus, (4 + dice(8)) * KIB_PER_GIB, 1 + dice(1000000));
 	first = next = 0;
 	dead_for = 0;
 	fake_advance(2 * NS_PER_S);
@@ -210,11 +212,11 @@ static void soak(void **state)
 	(void)state;
 	seed = wanted("SOAK_SEED", 1);
 	print_message("# seed %llu\n", (unsigned long long)seed);
-	fake_host(2, 4 * GIB_KIB, 1);
+	fake_host(2, 4 * KIB_PER_GIB, 1);
 	ncpus = 2;
 	virt = virt_new(&opt);
-	cpu = cpu_loop_new(virt, &opt);
-	mem = mem_loop_new(virt, &opt);
+	cpu = cpu_loop_ops.open(virt, &opt);
+	mem = mem_loop_ops.open(virt, &opt);
 	for (unsigned long i = 0; i < n; i++) {
 		if (i % HOST_RUN == 0) {
 			next_host();
@@ -235,8 +237,8 @@ static void soak(void **state)
 		n, fake_pins(), fake_balloons(), warm >> 10, WARM_UP, held >> 10);
 	if (fds)
 		assert_int_equal(descriptors(), fds);
-	cpu_loop_free(cpu);
-	mem_loop_free(mem);
+	cpu_loop_ops.close(cpu);
+	mem_loop_ops.close(mem);
 	assert_int_equal(virt_free(virt), 0);
 	assert_int_equal(fake_refs(), 0);
 	fake_end();

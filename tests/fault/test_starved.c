@@ -11,18 +11,22 @@
 /* cmocka wants the four above first */
 #include <cmocka.h>
 
+#include "host/log.h"
+#include "host/metadata.h"
+#include "host/options.h"
+#include "host/shape.h"
+#include "host/virt.h"
+#include "lib/units.h"
+#include "loop/loop.h"
+#include "policy/cpu.h"
+#include "policy/sample.h"
 #include "tests/fake/fake.h"
 
-#define NS_PER_S 1000000000ULL
-#define GIB_KIB  (1ULL << 20)
-#define GUESTS   4
-#define TICKS    24
+#define GUESTS 4
+#define TICKS  24
 
-static struct options opt = { .uri = "fake:///",
-			      .guests = "*",
-			      .grain = GRAIN_NODE,
-			      .cpu_interval_s = 1,
-			      .mem_interval_s = 1 };
+static struct options opt = { OPTIONS_TUNABLES, .uri = "fake:///", .grain = GRAIN_NODE,
+			      .cpu_interval_s = 1, .mem_interval_s = 1 };
 
 static const char nodes[] =
 	"<capabilities><host><topology><cells>"
@@ -33,12 +37,12 @@ static const char nodes[] =
 static void host_begin(void)
 {
 	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.9 };
-	struct plant_mem_guest conf = { .max_kib = GIB_KIB,
-					.start_kib = GIB_KIB,
+	struct plant_mem_guest conf = { .max_kib = KIB_PER_GIB,
+					.start_kib = KIB_PER_GIB,
 					.work = { .points = 1, .point = { { 0, 300 << 10 } } },
 					.reporting = true };
 
-	fake_host(4, 16 * GIB_KIB, 1);
+	fake_host(4, 16 * KIB_PER_GIB, 1);
 	fake_capabilities(nodes);
 	for (unsigned i = 0; i < GUESTS; i++) {
 		fake_guest(1, &load, &conf);
@@ -56,7 +60,7 @@ static void judge(void)
 
 		plant_mem_truth(fake_mem(), i, &truth);
 		assert_false(truth.dead);
-		assert_true(i != 3 || truth.target_kib == GIB_KIB);
+		assert_true(i != 3 || truth.target_kib == KIB_PER_GIB);
 		/* A node, or as it was: never one pCPU for want of the topology. */
 		assert_true(fake_mask_of(i, 0) == 0x3 || fake_mask_of(i, 0) == 0xc ||
 			    fake_mask_of(i, 0) == 1);
@@ -68,29 +72,29 @@ static void judge(void)
 static unsigned run(unsigned k, bool all_after)
 {
 	unsigned before = fake_allocations();
-	struct cpu_loop *cpu;
-	struct mem_loop *mem;
+	void *cpu;
+	void *mem;
 	struct virt *virt;
 
 	host_begin();
 	virt = virt_new(&opt);
-	cpu = cpu_loop_new(virt, &opt);
-	mem = mem_loop_new(virt, &opt);
+	cpu = cpu_loop_ops.open(virt, &opt);
+	mem = mem_loop_ops.open(virt, &opt);
 	assert_true(virt && cpu && mem);
 	fake_starve_at(k, all_after);
 	for (unsigned i = 0; i < (all_after ? 2 * TICKS : TICKS); i++) {
 		if (all_after && i == TICKS / 2) /* then who could not be read is asked again */
 			fake_starve_at(0, false);
 		fake_advance(NS_PER_S);
-		mem_loop_tick(mem);
-		cpu_loop_tick(cpu);
+		mem_loop_ops.tick(mem);
+		cpu_loop_ops.tick(cpu);
 		judge();
 	}
 	assert_true(fake_balloons() > 0);
 	assert_in_range(fake_pins(), 1, 6); /* some to the other node */
 	fake_starve_at(0, false);
-	cpu_loop_free(cpu);
-	mem_loop_free(mem);
+	cpu_loop_ops.close(cpu);
+	mem_loop_ops.close(mem);
 	assert_int_equal(virt_free(virt), 0);
 	assert_int_equal(fake_refs(), 0);
 	assert_int_equal(fake_offences(), 0);
@@ -148,7 +152,7 @@ static void all_of_it_or_nothing(void **state)
 {
 	static const char kind[] =
 		"<domain><memoryBacking><hugepages/></memoryBacking><devices><disk/>"
-		"<hostdev/></devices></domain>";
+		"<hostdev type='pci'/></devices></domain>";
 	static const char policy[] = "<policy min='1G' cpu='off'/>";
 	static struct topology whole, t;
 	unsigned n = fake_allocations();
@@ -180,34 +184,34 @@ static void all_of_it_or_nothing(void **state)
 static void an_end_without_memory(void **state)
 {
 	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.1 };
-	struct plant_mem_guest conf = { .max_kib = GIB_KIB,
-					.start_kib = GIB_KIB,
+	struct plant_mem_guest conf = { .max_kib = KIB_PER_GIB,
+					.start_kib = KIB_PER_GIB,
 					.work = { .points = 1, .point = { { 0, 300 << 10 } } },
 					.balloon = BALLOON_STUCK,
 					.reporting = true };
 
-	struct mem_loop *mem;
+	void *mem;
 	struct virt *virt;
 
 	(void)state;
 	host_begin();
 	virt = virt_new(&opt);
-	mem = mem_loop_new(virt, &opt);
+	mem = mem_loop_ops.open(virt, &opt);
 	for (unsigned i = 0; i < TICKS; i++) {
 		fake_advance(NS_PER_S);
-		mem_loop_tick(mem);
+		mem_loop_ops.tick(mem);
 	}
 	for (unsigned i = 0; i < 60; i++)
 		fake_guest(1, &load, &conf);
 	for (unsigned k = 1; k <= 4; k++) {
 		fake_starve_at(k, true);
 		fake_advance(NS_PER_S);
-		mem_loop_tick(mem);
-		mem_loop_report(mem);
+		mem_loop_ops.tick(mem);
+		mem_loop_ops.report(mem);
 	}
-	mem_loop_settle(mem);
+	mem_loop_ops.settle(mem);
 	fake_starve_at(0, false);
-	mem_loop_free(mem);
+	mem_loop_ops.close(mem);
 	assert_int_equal(virt_free(virt), 0);
 	assert_int_equal(fake_refs(), 0);
 	fake_end();
@@ -216,11 +220,11 @@ static void an_end_without_memory(void **state)
 static void nothing_begins_without(void **state)
 {
 	(void)state;
-	fake_host(2, GIB_KIB, 1);
+	fake_host(2, KIB_PER_GIB, 1);
 	fake_starve_at(1, true);
 	assert_null(virt_new(&opt));
-	assert_null(cpu_loop_new(NULL, &opt));
-	assert_null(mem_loop_new(NULL, &opt));
+	assert_null(cpu_loop_ops.open(NULL, &opt));
+	assert_null(mem_loop_ops.open(NULL, &opt));
 	fake_starve_at(0, false);
 	fake_end();
 }

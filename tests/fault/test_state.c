@@ -14,24 +14,29 @@
 /* cmocka wants the four above first */
 #include <cmocka.h>
 
+#include "host/log.h"
+#include "host/options.h"
+#include "host/runtime.h"
+#include "host/virt.h"
+#include "lib/cpuset.h"
+#include "lib/units.h"
+#include "loop/loop.h"
+#include "loop/state.h"
+#include "policy/sample.h"
 #include "tests/fake/fake.h"
 
-#define NS_PER_S 1000000000ULL
-#define GIB_KIB  (1ULL << 20)
-#define MIB_KIB  1024ULL
-#define GUESTS   6
-#define URI      "fake:///"
-#define BOOT     "6141c3be-386e-4bfb-9e49-6f91bdb0be9d"
-#define HEAD     "vmbal state 1\nuri " URI "\nboot " BOOT "\n"
-#define UUID     "00112233-4455-6677-8899-aabbccddeeff"
+#define GUESTS 6
+#define URI    "fake:///"
+#define BOOT   "6141c3be-386e-4bfb-9e49-6f91bdb0be9d"
+#define HEAD   "vmbal state 1\nuri " URI "\nboot " BOOT "\n"
+#define UUID   "00112233-4455-6677-8899-aabbccddeeff"
 
 static char dir[] = "/tmp/vmbal-state-XXXXXX", pins[64], shrinks[64], bad[64];
-static struct options opt = {
-	.uri = URI, .guests = "*", .runtime_dir = dir, .cpu_interval_s = 2, .mem_interval_s = 2
-};
+static struct options opt = { OPTIONS_TUNABLES, .uri = URI, .runtime_dir = dir,
+			      .cpu_interval_s = 2, .mem_interval_s = 2 };
 static struct virt *virt;
-static struct cpu_loop *cpu;
-static struct mem_loop *mem;
+static void *cpu;
+static void *mem;
 
 static bool there(const char *path)
 {
@@ -43,15 +48,15 @@ static bool there(const char *path)
 static void start(void)
 {
 	virt = virt_new(&opt);
-	cpu = cpu_loop_new(virt, &opt);
-	mem = mem_loop_new(virt, &opt);
+	cpu = cpu_loop_ops.open(virt, &opt);
+	mem = mem_loop_ops.open(virt, &opt);
 }
 
 /* As a SIGKILL does: nothing is settled, nothing restored. */
 static void crash(void)
 {
-	cpu_loop_free(cpu);
-	mem_loop_free(mem);
+	cpu_loop_ops.close(cpu);
+	mem_loop_ops.close(mem);
 	assert_int_equal(virt_free(virt), 0);
 }
 
@@ -59,11 +64,11 @@ static void intervals(unsigned n)
 {
 	while (n-- > 0) {
 		fake_advance(2 * NS_PER_S);
-		cpu_loop_tick(cpu);
+		cpu_loop_ops.tick(cpu);
 	}
 }
 
-/* Six guests: four pinned to pCPU 0, one to 0 and 1, one that floats; pinned by vmbal then. */
+/* Six guests: four pinned to pCPU 0, one to 0 and 1, one unpinned; pinned by vmbal then. */
 static const uint64_t found[GUESTS] = { 1, 1, 1, 1, 3, 15 };
 
 static void pinned(void)
@@ -72,7 +77,7 @@ static void pinned(void)
 
 	log_init(LOG_PRIO_ERR);
 	fake_boot(BOOT);
-	fake_host(4, 16 * GIB_KIB, 1);
+	fake_host(4, 16 * KIB_PER_GIB, 1);
 	for (unsigned i = 0; i < GUESTS; i++)
 		fake_guest(1, &load, NULL);
 	start();
@@ -103,7 +108,7 @@ static unsigned first_displaced(void)
 
 static int restore(void)
 {
-	return cpu_loop_restore(cpu, INT64_MAX);
+	return cpu_loop_ops.restore(cpu, INT64_MAX);
 }
 
 static void end(void)
@@ -199,8 +204,8 @@ static void a_failed_write_is_tried_again(void **state)
 static void nothing_is_done_that_cannot_be_noted(void **state)
 {
 	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.6 };
-	struct plant_mem_guest rich = { .max_kib = GIB_KIB,
-					.start_kib = GIB_KIB,
+	struct plant_mem_guest rich = { .max_kib = KIB_PER_GIB,
+					.start_kib = KIB_PER_GIB,
 					.work = { .points = 1, .point = { { 0, 200 << 10 } } },
 					.reporting = true };
 	struct plant_mem_guest poor = rich;
@@ -208,7 +213,7 @@ static void nothing_is_done_that_cannot_be_noted(void **state)
 	(void)state;
 	log_init(LOG_PRIO_INFO);
 	fake_boot(BOOT);
-	fake_host(2, 16 * GIB_KIB, 1);
+	fake_host(2, 16 * KIB_PER_GIB, 1);
 	poor.start_kib = 360 << 10;
 	for (unsigned i = 0; i < 4; i++) {
 		fake_guest(1, &load, i ? &rich : &poor);
@@ -219,9 +224,9 @@ static void nothing_is_done_that_cannot_be_noted(void **state)
 	rmdir(dir);
 	for (unsigned i = 0; i < 60; i++) {
 		fake_advance(NS_PER_S);
-		mem_loop_tick(mem);
+		mem_loop_ops.tick(mem);
 		if (i % 2)
-			cpu_loop_tick(cpu);
+			cpu_loop_ops.tick(cpu);
 	}
 	assert_int_equal(fake_pins(), 0);
 	assert_int_equal(fake_heard(" mem: shrink "), 0);
@@ -230,9 +235,9 @@ static void nothing_is_done_that_cannot_be_noted(void **state)
 	assert_int_equal(mkdir(dir, 0700), 0);
 	for (unsigned i = 0; i < 20; i++) {
 		fake_advance(NS_PER_S);
-		mem_loop_tick(mem);
+		mem_loop_ops.tick(mem);
 		if (i % 2)
-			cpu_loop_tick(cpu);
+			cpu_loop_ops.tick(cpu);
 	}
 	assert_true(fake_pins() > 0);
 	assert_true(fake_heard(" mem: shrink ") > 0);
@@ -335,7 +340,7 @@ static void what_is_left_stays(void **state)
 	pinned();
 	before = displaced();
 	i = first_displaced();
-	assert_int_equal(cpu_loop_restore(cpu, 0), (int)before);
+	assert_int_equal(cpu_loop_ops.restore(cpu, 0), (int)before);
 	assert_int_equal(displaced(), before);
 	fake_busy(i, true);
 	assert_int_equal(restore(), 1);
@@ -428,7 +433,7 @@ static void refused(void)
 {
 	log_init(LOG_PRIO_ERR - 1);
 	fake_boot(BOOT);
-	fake_host(2, GIB_KIB, 1);
+	fake_host(2, KIB_PER_GIB, 1);
 	start();
 	assert_int_equal(restore(), -1);
 	assert_false(there(pins));
@@ -476,6 +481,7 @@ static void texts(void **state)
 		HEAD "pin " UUID " 1 0 0-4095 1 2\npin " UUID " 1 1 0 1 2\n",
 		HEAD "shrink " UUID " 7 524288\n",
 		"vmbal state 1\nuri " URI "\nboot another\nwhat an earlier boot left\n",
+		HEAD "found " UUID " 1 0 0-3\npin " UUID " 1 1 0 1 2\n",
 	};
 	static const char *const wrong[] = {
 		HEAD "pin " UUID " 1 0 0-3 1 2",
@@ -496,6 +502,10 @@ static void texts(void **state)
 		HEAD "shrink " UUID " 7 0\n",
 		HEAD "shrink " UUID " 7 99999999999999\n",
 		HEAD "shrink " UUID " 7 1 1\n",
+		HEAD "found " UUID " 1 0\n",
+		HEAD "found " UUID " 1 0 0-3 1 2\n",
+		HEAD "found " UUID " 1 0 x\n",
+		HEAD "found " UUID " 1 0 0-3\nfound " UUID " 1 0 0-3\n",
 		HEAD "unpin " UUID " 1 0 0 1 2\n",
 		"vmbal state 1\nuri " URI "\nboot " BOOT,
 		"vmbal state 1\nboot " BOOT "\nuri " URI "\n",
@@ -508,7 +518,7 @@ static void texts(void **state)
 
 		assert_int_equal(state_parse(good[i], strlen(good[i]), URI, BOOT, &m, &error),
 				 0);
-		assert_int_equal(m.n, i == 0 || i == 4 ? 0 : i == 2 ? 2 : 1);
+		assert_int_equal(m.n, i == 0 || i == 4 ? 0 : i == 2 || i == 5 ? 2 : 1);
 		free(m.mark);
 	}
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -529,21 +539,21 @@ static void texts(void **state)
 static uint64_t shrinking(void)
 {
 	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.1 };
-	struct plant_mem_guest conf = { .max_kib = GIB_KIB,
-					.start_kib = GIB_KIB,
+	struct plant_mem_guest conf = { .max_kib = KIB_PER_GIB,
+					.start_kib = KIB_PER_GIB,
 					.work = { .points = 1,
-						  .point = { { 0, 300.0 * MIB_KIB } } },
+						  .point = { { 0, 300.0 * KIB_PER_MIB } } },
 					.reporting = true };
 	struct plant_mem_truth truth;
 
 	log_init(LOG_PRIO_ERR);
 	fake_boot(BOOT);
-	fake_host(2, 16 * GIB_KIB, 1);
+	fake_host(2, 16 * KIB_PER_GIB, 1);
 	fake_guest(1, &load, &conf);
 	start();
 	for (unsigned k = 0; k < 120 && !there(shrinks); k++) {
 		fake_advance(NS_PER_S);
-		mem_loop_tick(mem);
+		mem_loop_ops.tick(mem);
 	}
 	assert_true(there(shrinks));
 	plant_mem_truth(fake_mem(), 0, &truth);
@@ -559,7 +569,7 @@ static void a_crash_leaves_no_shrink(void **state)
 	shrinking();
 	crash();
 	start();
-	mem_loop_tick(mem);
+	mem_loop_ops.tick(mem);
 	plant_mem_truth(fake_mem(), 0, &truth);
 	assert_true(truth.target_kib >= truth.actual_kib);
 	assert_int_equal(fake_balloons(), 2);
@@ -574,7 +584,7 @@ static void restore_settles_shrinks(void **state)
 	shrinking();
 	crash();
 	start();
-	assert_int_equal(mem_loop_restore(mem), 0);
+	assert_int_equal(mem_loop_ops.restore(mem, INT64_MAX), 0);
 	plant_mem_truth(fake_mem(), 0, &truth);
 	assert_true(truth.target_kib >= truth.actual_kib);
 	assert_false(there(shrinks));
@@ -587,7 +597,7 @@ static void an_end_leaves_no_shrink(void **state)
 
 	(void)state;
 	shrinking();
-	mem_loop_settle(mem);
+	mem_loop_ops.settle(mem);
 	plant_mem_truth(fake_mem(), 0, &truth);
 	assert_true(truth.target_kib >= truth.actual_kib);
 	assert_false(there(shrinks));
@@ -604,21 +614,21 @@ static void a_dead_daemon_leaves_the_record(void **state)
 	crash();
 	fake_dead(true);
 	start();
-	assert_int_equal(mem_loop_restore(mem), -1);
-	assert_int_equal(mem_loop_settle(mem), 1);
+	assert_int_equal(mem_loop_ops.restore(mem, INT64_MAX), -1);
+	assert_int_equal(mem_loop_ops.settle(mem), 1);
 	crash();
 	start();
-	mem_loop_tick(mem);
-	assert_int_equal(mem_loop_settle(mem), 1);
+	mem_loop_ops.tick(mem);
+	assert_int_equal(mem_loop_ops.settle(mem), 1);
 	crash();
 	assert_true(there(shrinks));
 	fake_dead(false);
 	fake_advance(NS_PER_S);
 	start();
-	assert_int_equal(mem_loop_restore(mem), 0);
+	assert_int_equal(mem_loop_ops.restore(mem, INT64_MAX), 0);
 	plant_mem_truth(fake_mem(), 0, &truth);
 	assert_true(truth.target_kib >= truth.actual_kib);
-	assert_int_equal(mem_loop_settle(mem), 0);
+	assert_int_equal(mem_loop_ops.settle(mem), 0);
 	assert_false(there(shrinks));
 	end();
 }
@@ -631,9 +641,166 @@ static void a_restarted_guest_is_left(void **state)
 	crash();
 	fake_restart_guest(0);
 	start();
-	assert_int_equal(mem_loop_restore(mem), 0);
+	assert_int_equal(mem_loop_ops.restore(mem, INT64_MAX), 0);
 	assert_int_equal(fake_balloons(), 1);
 	end();
+}
+
+/* ---- guests that have no definition to stay inside ---- */
+
+/* Eight guests on four pCPUs: six begin on the first two, one on the others, one is unpinned.
+ */
+#define MANY 8
+static const uint64_t begun[MANY] = { 3, 3, 3, 3, 3, 3, 12, 15 };
+
+static void many(bool allowed_found)
+{
+	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.6 };
+
+	fake_boot(BOOT);
+	fake_host(4, 16 * KIB_PER_GIB, 1);
+	opt.allowed_found = allowed_found;
+	for (unsigned i = 0; i < MANY; i++) {
+		fake_guest(1, &load, NULL);
+		fake_allowed(i, 0);
+		fake_mask(i, 0, begun[i]);
+	}
+	start();
+}
+
+static unsigned outside(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MANY; i++)
+		n += (fake_mask_of(i, 0) & ~begun[i]) != 0;
+	return n;
+}
+
+/* The six that may run on the first two pCPUs are all put on one of them. */
+static void crowd(uint64_t mask)
+{
+	for (unsigned i = 0; i < 6; i++)
+		fake_mask(i, 0, mask);
+}
+
+static unsigned on(uint64_t mask)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 6; i++)
+		n += fake_mask_of(i, 0) == mask;
+	return n;
+}
+
+/* Also by the next run, which finds them on the pins of this one. */
+static void found_is_a_fence(void **state)
+{
+	(void)state;
+	log_init(LOG_PRIO_ERR);
+	many(false);
+	intervals(20);
+	assert_true(outside() > 0); /* it would be better */
+	end();
+	many(true);
+	intervals(3);
+	assert_int_equal(fake_pins(), 0);
+	assert_true(there(pins)); /* also before there is a pin to put back */
+	crowd(1);
+	intervals(20);
+	assert_int_equal(on(1), 3);
+	assert_int_equal(on(2), 3);
+	assert_int_equal(outside(), 0);
+	crash();
+	start();
+	crowd(2);
+	intervals(20);
+	assert_int_equal(on(1), 3);
+	assert_int_equal(outside(), 0);
+	end();
+	opt.allowed_found = false;
+}
+
+/* Whichever is narrower: what a definition allows, or the mask that was found. */
+static void found_inside_defined(void **state)
+{
+	(void)state;
+	log_init(LOG_PRIO_ERR);
+	many(true);
+	for (unsigned i = 0; i < MANY; i++)
+		fake_allowed(i, i == 6 ? 4 : 9);
+	intervals(20);
+	assert_int_equal(on(1) + on(3), 6);
+	assert_true(fake_mask_of(6, 0) == 4 || fake_mask_of(6, 0) == 12);
+	crowd(2); /* where they were found, and may not be */
+	intervals(20);
+	assert_int_equal(on(1), 6);
+	end();
+	opt.allowed_found = false;
+}
+
+/* A guest's next run is found anew, and what is put back is not kept. */
+static void found_of_this_run(void **state)
+{
+	(void)state;
+	log_init(LOG_PRIO_ERR);
+	many(true);
+	intervals(20);
+	for (unsigned i = 0; i < 3; i++) {
+		fake_restart_guest(i);
+		fake_mask(i, 0, 12);
+	}
+	intervals(40);
+	for (unsigned i = 0; i < MANY; i++)
+		assert_int_equal(fake_mask_of(i, 0) & ~(i < 3 ? 12 : begun[i]), 0);
+	fake_mask(6, 0, 4); /* which we never pinned */
+	log_init(LOG_PRIO_INFO);
+	fake_listen();
+	assert_int_equal(restore(), 0);
+	assert_int_equal(fake_heard("guest-6"), 0);
+	fake_deafen();
+	assert_int_equal(fake_mask_of(0, 0), 12);
+	assert_int_equal(fake_mask_of(3, 0), 3);
+	assert_false(there(pins));
+	end();
+	opt.allowed_found = false;
+}
+
+/* By default they may be moved anywhere, which is said once, and by name. */
+static void fenceless_are_named(void **state)
+{
+	(void)state;
+	log_init(LOG_PRIO_NOTICE);
+	for (unsigned run = 0; run < 2; run++) {
+		fake_listen();
+		if (run == 0) {
+			many(false);
+			fake_allowed(0, 15); /* it has a definition */
+		} else {
+			crash();
+			start();
+		}
+		intervals(20);
+		fake_restart_guest(2);
+		fake_mask(2, 0, 1);
+		intervals(20);
+		assert_int_equal(fake_heard("without a persistent definition"), 1);
+		for (unsigned i = 0; i < MANY; i++) {
+			char name[16];
+
+			snprintf(name, sizeof(name), "guest-%u", i);
+			assert_int_equal(fake_heard(name), i > 0 && i < 7);
+		}
+		fake_deafen();
+	}
+	end();
+	fake_listen();
+	many(true);
+	intervals(20);
+	assert_int_equal(fake_heard("without a persistent definition"), 0);
+	fake_deafen();
+	end();
+	opt.allowed_found = false;
 }
 
 int main(void)
@@ -659,6 +826,10 @@ int main(void)
 		cmocka_unit_test(an_end_leaves_no_shrink),
 		cmocka_unit_test(a_dead_daemon_leaves_the_record),
 		cmocka_unit_test(a_restarted_guest_is_left),
+		cmocka_unit_test(found_is_a_fence),
+		cmocka_unit_test(found_inside_defined),
+		cmocka_unit_test(found_of_this_run),
+		cmocka_unit_test(fenceless_are_named),
 	};
 	int failed;
 

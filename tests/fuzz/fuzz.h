@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmbal.h"
-
 /* What the property, not the program, says of a broken one: never compiled out. */
 #define MUST(what)                                                                             \
 	do {                                                                                   \

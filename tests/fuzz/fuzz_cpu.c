@@ -3,7 +3,11 @@
  */
 #include <math.h>
 
+#include "lib/cpuset.h"
+#include "policy/cpu.h"
 #include "tests/fuzz/fuzz.h"
+
+static const struct cpu_conf conf = { .tune = CPU_TUNABLES_DEFAULT };
 
 #define BINS  6
 #define VCPUS 12
@@ -36,10 +40,10 @@ static void sets_fill(struct run *r)
 
 		memset(&r->set[s], 0, sizeof(r->set[s]));
 		for (unsigned b = 0; b < r->host.nbins; b++)
-			if (r->bin[b].capacity > 0 && (wanted >> b & 1))
+			if (r->bin[b].now.capacity > 0 && (wanted >> b & 1))
 				cpuset_add(&r->set[s], b);
 		for (unsigned b = 0; b < r->host.nbins && !cpuset_count(&r->set[s]); b++)
-			if (r->bin[b].capacity > 0)
+			if (r->bin[b].now.capacity > 0)
 				cpuset_add(&r->set[s], b);
 	}
 }
@@ -49,10 +53,10 @@ static void bins_fill(struct run *r)
 	unsigned off = byte(&r->in);
 
 	for (unsigned b = 0; b < r->host.nbins; b++) {
-		r->bin[b].capacity = b == 0 || !(off >> b & 1) ? 1 + (b & 1) : 0;
-		r->bin[b].busy = fmin(share(&r->in), r->bin[b].capacity);
-		r->bin[b].core = r->bin[b].cache = (int)b / 2;
-		r->bin[b].node = (int)b / 3;
+		r->bin[b].now.capacity = b == 0 || !(off >> b & 1) ? 1 + (b & 1) : 0;
+		r->bin[b].now.busy = fmin(share(&r->in), r->bin[b].now.capacity);
+		r->bin[b].now.core = r->bin[b].now.cache = (int)b / 2;
+		r->bin[b].now.node = (int)b / 3;
 	}
 }
 
@@ -60,36 +64,36 @@ static void vcpu_fill(struct run *r, struct vcpu *v)
 {
 	unsigned how = byte(&r->in);
 
-	v->sampled = how & 3;
-	v->stuck = (how & 0x0c) == 4;
-	v->pinned = false;
-	v->run = fmax(0, share(&r->in));
-	v->wait = share(&r->in);
-	v->quota = how & 0x80 ? share(&r->in) + 1 : 0;
-	v->allowed = &r->set[how >> 4 & 3];
+	v->now.sampled = how & 3;
+	v->now.held = (how & 0x0c) == 4;
+	v->past.pinned = false;
+	v->now.run = fmax(0, share(&r->in));
+	v->now.wait = share(&r->in);
+	v->now.quota = how & 0x80 ? share(&r->in) + 1 : 0;
+	v->now.allowed = &r->set[how >> 4 & 3];
 	if ((how & 0x4c) == 0x4c) /* somebody else moved it */
-		v->bin = (int)(byte(&r->in) % (r->host.nbins + 2)) - 2;
-	if (v->bin >= 0 && r->bin[v->bin].capacity <= 0)
-		v->bin = BIN_ASTRAY;
+		v->now.bin = (int)(byte(&r->in) % (r->host.nbins + 2)) - 2;
+	if (v->now.bin >= 0 && r->bin[v->now.bin].now.capacity <= 0)
+		v->now.bin = BIN_OUTSIDE;
 }
 
 static void judge(const struct run *r)
 {
 	size_t moves = 0;
 
-	MUST(isfinite(r->report.spread) && isfinite(r->report.fullest));
-	MUST(isfinite(r->report.bound) && isfinite(r->report.noise));
+	MUST(isfinite(r->report.imbalance) && isfinite(r->report.peak));
+	MUST(isfinite(r->report.lower_bound) && isfinite(r->report.noise));
 	for (size_t i = 0; i < r->host.n; i++) {
 		const struct vcpu *v = &r->vcpu[i];
 
-		MUST(isfinite(v->demand) && v->demand >= 0);
-		if (v->target == v->bin)
+		MUST(isfinite(v->plan.demand) && v->plan.demand >= 0);
+		if (v->plan.target == v->now.bin)
 			continue;
 		moves++;
-		MUST(v->target >= 0 && (size_t)v->target < r->host.nbins);
-		MUST(cpuset_has(v->allowed, (unsigned)v->target));
-		MUST(r->bin[v->target].capacity > 0);
-		MUST(!v->stuck);
+		MUST(v->plan.target >= 0 && (size_t)v->plan.target < r->host.nbins);
+		MUST(cpuset_has(v->now.allowed, (unsigned)v->plan.target));
+		MUST(r->bin[v->plan.target].now.capacity > 0);
+		MUST(!v->now.held);
 	}
 	MUST(moves == r->report.moves);
 }
@@ -109,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		r.vcpu[i].uuid[0] = (unsigned char)(i / 2);
 		r.vcpu[i].number = i % 2;
 		r.vcpu[i].guest = "guest";
-		r.vcpu[i].bin = (int)(byte(&r.in) % (r.host.nbins + 2)) - 2;
+		r.vcpu[i].now.bin = (int)(byte(&r.in) % (r.host.nbins + 2)) - 2;
 	}
 	for (unsigned tick = 0; tick < TICKS && r.in.at < r.in.end; tick++) {
 		unsigned how = byte(&r.in);
@@ -120,10 +124,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		sets_fill(&r);
 		for (size_t i = 0; i < r.host.n; i++)
 			vcpu_fill(&r, &r.vcpu[i]);
-		cpu_decide(&r.host, &cpu_limits_default, work, &r.report);
+		cpu_decide(&r.host, &conf, work, &r.report);
 		judge(&r);
 		for (size_t i = 0; i < r.host.n && !(how & 8); i++)
-			r.vcpu[i].bin = r.vcpu[i].target;
+			r.vcpu[i].now.bin = r.vcpu[i].plan.target;
 	}
 	free(work);
 	return 0;

@@ -1,6 +1,8 @@
 /*
  * Numbers, sizes and lists of pCPUs as they come from the command line and from XML.
  */
+#include "lib/cpuset.h"
+#include "lib/number.h"
 #include "tests/fuzz/fuzz.h"
 
 #define TEXT_LEN (8 * PCPU_MAX) /* bytes: any set fits */

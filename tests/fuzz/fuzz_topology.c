@@ -1,6 +1,9 @@
 /*
  * Capabilities, from a daemon that may be another machine's.
  */
+#include "host/shape.h"
+#include "lib/cpuset.h"
+#include "policy/sample.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -3,12 +3,15 @@
  * up to 45 MiB/s, sized from just feasible for one who knows the future to comfortable, with
  * surges of the host's own programs and odd guests.
  */
-#include "mem_hosts.h"
+#include "tests/sim/mem_hosts.h"
+#include "lib/units.h"
+#include "policy/ledger.h"
+#include "policy/sample.h"
 
 #include <math.h>
 #include <string.h>
 
-#define MIBF      1024.0
+#define MIBF      ((double)KIB_PER_MIB)
 #define ODD       0.12  /* of the guests have an odd balloon or lot */
 #define SWAP      0.25  /* have swap */
 #define REPORT    0.25  /* report free pages */
@@ -148,7 +151,8 @@ static void size_host(struct random_host *h, double factor)
 
 	for (int i = 0; i < 20; i++) {
 		m.total_kib = (uint64_t)(total * MIBF);
-		total = peak + use * (factor - 1) + (double)ledger_reserve(&m) / MIBF;
+		total = peak + use * (factor - 1) +
+			(double)ledger_reserve(&mem_tunables_default, &m) / MIBF;
 	}
 	h->total_mib = (uint64_t)ceil(total);
 	h->slack = factor - 1;
@@ -158,7 +162,8 @@ static void size_host(struct random_host *h, double factor)
 static void start(struct random_host *h)
 {
 	struct mem_host m = { .total_kib = h->total_mib * MIB };
-	double left = (double)h->total_mib - OTHERS - (double)ledger_reserve(&m) / MIBF;
+	double left = (double)h->total_mib - OTHERS -
+		      (double)ledger_reserve(&mem_tunables_default, &m) / MIBF;
 
 	for (size_t i = 0; i < h->n; i++)
 		left -= least_hold(&h->guest[i], 0) + 32;
@@ -221,7 +226,7 @@ static double use_mib(const struct mem_sim *s, const struct random_host *h)
 {
 	double use = OTHERS;
 
-	for (size_t i = 0; i < s->n; i++)
+	for (size_t i = 0; i < s->now.n; i++)
 		use += fmax((double)mem_sim_truth(s, i).use_kib, kept_kib(&h->guest[i])) /
 			       MIBF +
 		       VMM;
@@ -232,7 +237,9 @@ static double use_mib(const struct mem_sim *s, const struct random_host *h)
 bool random_host_fits(const struct random_host *h)
 {
 	struct mem_host m = { .total_kib = h->total_mib * MIB };
-	double has = (double)h->total_mib - (double)ledger_reserve(&m) / MIBF, most = 0;
+	double has = (double)h->total_mib -
+		     (double)ledger_reserve(&mem_tunables_default, &m) / MIBF,
+	       most = 0;
 	struct mem_sim *s = mem_sim_new(1 << 20, NULL, 5, h->seed);
 
 	s->rule = all_at_most;

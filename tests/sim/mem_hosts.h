@@ -4,7 +4,7 @@
 #ifndef MEM_HOSTS_H
 #define MEM_HOSTS_H
 
-#include "mem_sim.h"
+#include "tests/sim/mem_sim.h"
 
 #define HOST_SECONDS 240
 

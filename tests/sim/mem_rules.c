@@ -5,37 +5,40 @@
  * maximum.  Each sees the guests' usable memory, kinder than free pages alone, and
  * squeezed sees what guests hold as taken from the host, as under Xen.
  */
-#include "mem_rules.h"
+#include "tests/sim/mem_rules.h"
+#include "lib/units.h"
+#include "policy/ledger.h"
+#include "policy/mem.h"
 
 #include <math.h>
 #include <stdbool.h>
 
-#define MIBF (1024.0)
+#define MIBF ((double)KIB_PER_MIB)
 
 #define MIN_PART 0.25 /* of maximum: an administrator's usual minimum */
 
 static double usable(const struct guest *g)
 {
-	return g->usable_kib == KIB_UNKNOWN ? 0 : (double)g->usable_kib;
+	return g->now.usable_kib == KIB_UNKNOWN ? 0 : (double)g->now.usable_kib;
 }
 
 static bool ready(struct guest *g)
 {
-	if (g->target_kib == 0)
-		g->target_kib = g->actual_kib;
-	g->command_kib = 0;
-	g->reason = MEM_NONE;
-	return g->usable_kib != KIB_UNKNOWN && g->state == GUEST_RUNNING;
+	if (g->mem.target_kib == 0)
+		g->mem.target_kib = g->now.actual_kib;
+	g->plan.command_kib = 0;
+	g->plan.reason = MEM_NONE;
+	return g->now.usable_kib != KIB_UNKNOWN && g->now.state == GUEST_RUNNING;
 }
 
 static void set(struct guest *g, double kib, double least)
 {
-	uint64_t to = (uint64_t)fmin(fmax(kib, least), (double)g->max_kib);
+	uint64_t to = (uint64_t)fmin(fmax(kib, least), (double)g->now.max_kib);
 
-	if (to == g->target_kib)
+	if (to == g->mem.target_kib)
 		return;
-	g->command_kib = to;
-	g->reason = to > g->target_kib ? MEM_GROW : MEM_IDLE;
+	g->plan.command_kib = to;
+	g->plan.reason = to > g->mem.target_kib ? MEM_GROW : MEM_IDLE;
 }
 
 /* ---- the plain threshold rule --------------------------------------------------------- */
@@ -48,11 +51,11 @@ static void set(struct guest *g, double kib, double least)
 
 void rule_threshold(struct mem_sim *s, bool decide)
 {
-	double left = (double)s->host.available_kib - HOST_LEAST;
+	double left = (double)s->view.host.available_kib - HOST_LEAST;
 
-	for (size_t i = 0; i < s->n; i++) {
-		struct guest *g = &s->guest[i];
-		double actual = (double)g->actual_kib;
+	for (size_t i = 0; i < s->now.n; i++) {
+		struct guest *g = &s->view.guest[i];
+		double actual = (double)g->now.actual_kib;
 
 		if (!ready(g) || !decide)
 			continue;
@@ -76,17 +79,17 @@ void rule_threshold(struct mem_sim *s, bool decide)
 
 static void mom_change(struct guest *g, double kib)
 {
-	if (fabs(kib - (double)g->actual_kib) > MOM_LEAST_PART * (double)g->actual_kib)
-		set(g, kib, MIN_PART * (double)g->max_kib);
+	if (fabs(kib - (double)g->now.actual_kib) > MOM_LEAST_PART * (double)g->now.actual_kib)
+		set(g, kib, MIN_PART * (double)g->now.max_kib);
 }
 
 void rule_mom(struct mem_sim *s, bool decide)
 {
-	double host_free = (double)s->host.available_kib / (double)s->host.total_kib;
+	double host_free = (double)s->view.host.available_kib / (double)s->view.host.total_kib;
 
-	for (size_t i = 0; i < s->n; i++) {
-		struct guest *g = &s->guest[i];
-		double actual = (double)g->actual_kib, used, part = MOM_FREE_PART;
+	for (size_t i = 0; i < s->now.n; i++) {
+		struct guest *g = &s->view.guest[i];
+		double actual = (double)g->now.actual_kib, used, part = MOM_FREE_PART;
 
 		if (!ready(g))
 			continue;
@@ -104,7 +107,7 @@ void rule_mom(struct mem_sim *s, bool decide)
 			mom_change(g, fmin(actual, fmax(used + part * actual,
 							actual * (1 - MOM_MOST_PART))));
 		else
-			mom_change(g, fmax(used + part * (double)g->max_kib,
+			mom_change(g, fmax(used + part * (double)g->now.max_kib,
 					   actual * (1 + MOM_MOST_PART)));
 	}
 }
@@ -119,13 +122,13 @@ void rule_mom(struct mem_sim *s, bool decide)
 
 static double pve_min(const struct guest *g)
 {
-	return MIN_PART * (double)g->max_kib;
+	return MIN_PART * (double)g->now.max_kib;
 }
 
 static bool pve_listed(const struct guest *g, int pressed)
 {
 	bool short_of =
-		usable(g) <= PVE_FREE * pve_min(g) || (double)g->actual_kib < pve_min(g);
+		usable(g) <= PVE_FREE * pve_min(g) || (double)g->now.actual_kib < pve_min(g);
 
 	return pressed < 0 || short_of == pressed;
 }
@@ -135,21 +138,22 @@ static double pve_deal(struct mem_sim *s, double goal, int pressed)
 {
 	double held = 0, shares = 0, done = 0;
 
-	for (size_t i = 0; i < s->n; i++) {
-		struct guest *g = &s->guest[i];
+	for (size_t i = 0; i < s->now.n; i++) {
+		struct guest *g = &s->view.guest[i];
 
 		if (!ready(g) || !pve_listed(g, pressed))
 			continue;
-		held += (double)g->actual_kib - pve_min(g);
+		held += (double)g->now.actual_kib - pve_min(g);
 		shares++;
 	}
-	for (size_t i = 0; i < s->n && shares > 0; i++) {
-		struct guest *g = &s->guest[i];
-		double actual = (double)g->actual_kib, to = pve_min(g) + (held + goal) / shares;
+	for (size_t i = 0; i < s->now.n && shares > 0; i++) {
+		struct guest *g = &s->view.guest[i];
+		double actual = (double)g->now.actual_kib,
+		       to = pve_min(g) + (held + goal) / shares;
 
 		if (!ready(g) || !pve_listed(g, pressed) || (to > actual) != (goal > 0))
 			continue;
-		to = fmin(fmax(to, pve_min(g)), (double)g->max_kib);
+		to = fmin(fmax(to, pve_min(g)), (double)g->now.max_kib);
 		to = fmin(fmax(to, actual - PVE_MOST_KIB), actual + PVE_MOST_KIB);
 		set(g, to, pve_min(g));
 		done += to - actual;
@@ -159,12 +163,12 @@ static double pve_deal(struct mem_sim *s, double goal, int pressed)
 
 void rule_proxmox(struct mem_sim *s, bool decide)
 {
-	double used = (double)s->host.total_kib - (double)s->host.available_kib;
-	double goal = PVE_TARGET * (double)s->host.total_kib - used;
+	double used = (double)s->view.host.total_kib - (double)s->view.host.available_kib;
+	double goal = PVE_TARGET * (double)s->view.host.total_kib - used;
 
 	(void)decide;
-	for (size_t i = 0; i < s->n; i++)
-		ready(&s->guest[i]);
+	for (size_t i = 0; i < s->now.n; i++)
+		ready(&s->view.guest[i]);
 	if (s->tick % PVE_TICKS != 0 || fabs(goal) <= PVE_DEAD_KIB)
 		return;
 	if (fabs(pve_deal(s, goal, goal > 0)) < 1)
@@ -179,41 +183,42 @@ void rule_proxmox(struct mem_sim *s, bool decide)
 
 static bool sq_active(struct guest *g, int64_t now_ns)
 {
-	bool near = fabs((double)g->actual_kib - (double)g->target_kib) <= SQ_NEAR_KIB;
+	bool near = fabs((double)g->now.actual_kib - (double)g->mem.target_kib) <= SQ_NEAR_KIB;
 
-	if (near || g->actual_kib != g->need.actual_kib)
+	if (near || g->now.actual_kib != g->need.actual_kib)
 		g->need.moved_ns = now_ns;
-	g->need.actual_kib = g->actual_kib;
+	g->need.actual_kib = g->now.actual_kib;
 	return near || now_ns - g->need.moved_ns < SQ_STUCK_NS;
 }
 
 void rule_squeezed(struct mem_sim *s, bool decide)
 {
-	double pool = (double)s->host.available_kib - (double)ledger_reserve(&s->host),
+	double pool = (double)s->view.host.available_kib -
+		      (double)ledger_reserve(&s->conf.tune, &s->view.host),
 	       range = 0;
 	bool freeing = false, active[SIM_GUESTS];
 	double part;
 
-	for (size_t i = 0; i < s->n; i++) {
-		struct guest *g = &s->guest[i];
+	for (size_t i = 0; i < s->now.n; i++) {
+		struct guest *g = &s->view.guest[i];
 
 		active[i] = ready(g) && sq_active(g, plant_mem_now(s->plant));
-		pool -= fmax(0, (double)g->actual_kib + 32 * MIBF - (double)g->rss_kib);
+		pool -= fmax(0, (double)g->now.actual_kib + 32 * MIBF - (double)g->now.rss_kib);
 		if (!active[i])
 			continue;
-		pool += (double)g->actual_kib - MIN_PART * (double)g->max_kib;
-		range += (1 - MIN_PART) * (double)g->max_kib;
+		pool += (double)g->now.actual_kib - MIN_PART * (double)g->now.max_kib;
+		range += (1 - MIN_PART) * (double)g->now.max_kib;
 	}
 	part = range > 0 ? fmin(1, fmax(0, pool / range)) : 0;
 	for (int phase = 0; phase < 2 && decide && !freeing; phase++)
-		for (size_t i = 0; i < s->n; i++) {
-			struct guest *g = &s->guest[i];
-			double least = MIN_PART * (double)g->max_kib;
-			double to = least + part * ((double)g->max_kib - least);
-			bool shrinks =
-				to < (double)g->actual_kib - SQ_BAND_PART * (double)g->max_kib;
-			bool grows =
-				to > (double)g->actual_kib + SQ_BAND_PART * (double)g->max_kib;
+		for (size_t i = 0; i < s->now.n; i++) {
+			struct guest *g = &s->view.guest[i];
+			double least = MIN_PART * (double)g->now.max_kib;
+			double to = least + part * ((double)g->now.max_kib - least);
+			bool shrinks = to < (double)g->now.actual_kib -
+						    SQ_BAND_PART * (double)g->now.max_kib;
+			bool grows = to > (double)g->now.actual_kib +
+						  SQ_BAND_PART * (double)g->now.max_kib;
 
 			if (!active[i] || !(phase == 0 ? shrinks : grows))
 				continue;
@@ -225,6 +230,6 @@ void rule_squeezed(struct mem_sim *s, bool decide)
 void rule_nothing(struct mem_sim *s, bool decide)
 {
 	(void)decide;
-	for (size_t i = 0; i < s->n; i++)
-		ready(&s->guest[i]);
+	for (size_t i = 0; i < s->now.n; i++)
+		ready(&s->view.guest[i]);
 }

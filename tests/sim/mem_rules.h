@@ -5,7 +5,7 @@
 #ifndef MEM_RULES_H
 #define MEM_RULES_H
 
-#include "mem_sim.h"
+#include "tests/sim/mem_sim.h"
 
 /* Grow by a step under 20 % free, shrink by a step over 40 %, while the host has 200 MiB. */
 mem_rule rule_threshold;

@@ -3,8 +3,8 @@
  *
  *	mem_score [FIRST LAST]		a table; the test's 200 hosts unless told
  */
-#include "mem_hosts.h"
-#include "mem_rules.h"
+#include "tests/sim/mem_hosts.h"
+#include "tests/sim/mem_rules.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +34,7 @@ static void add(struct mem_figures *sum, const struct mem_figures *f, size_t gue
 	sum->breach_s += f->breach_s;
 	sum->moved_mib += f->moved_mib;
 	sum->idle_mib += f->idle_mib / f->ticks / (double)guests;
+	sum->caches_mib += f->caches_mib / f->ticks / (double)guests;
 	sum->ticks += f->ticks;
 }
 
@@ -43,8 +44,8 @@ int main(int argc, char **argv)
 	uint64_t last = argc > 2 ? strtoull(argv[2], NULL, 10) : FIRST_SEED + SEEDS - 1;
 	double hosts = (double)(last - first + 1);
 
-	printf("%-10s %8s %10s %10s %8s %10s %10s %8s %8s\n", "", "deaths", "dead s",
-	       "starved s", "breach s", "commands/h", "MiB/h", "burst s", "idle MiB");
+	printf("%-10s %8s %10s %10s %8s %10s %10s %8s %8s %8s\n", "", "deaths", "dead s",
+	       "starved s", "breach s", "commands/h", "MiB/h", "burst s", "idle MiB", "caches");
 	for (size_t c = 0; c < sizeof(contestant) / sizeof(contestant[0]); c++) {
 		struct mem_figures sum = { 0 };
 		double hours;
@@ -62,11 +63,11 @@ int main(int argc, char **argv)
 			mem_sim_free(s);
 		}
 		hours = sum.ticks / HOUR_S;
-		printf("%-10s %8u %10.1f %10.1f %8.0f %10.0f %10.0f %8.1f %8.0f\n",
+		printf("%-10s %8u %10.1f %10.1f %8.0f %10.0f %10.0f %8.1f %8.0f %8.0f\n",
 		       contestant[c].name, sum.deaths, sum.dead_s / hosts,
 		       sum.starved_s / hosts, sum.breach_s, sum.commands / hours,
 		       sum.moved_mib / hours, sum.bursts ? sum.starved_s / sum.bursts : 0,
-		       sum.idle_mib / hosts);
+		       sum.idle_mib / hosts, sum.caches_mib / hosts);
 	}
 	return 0;
 }

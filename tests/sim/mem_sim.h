@@ -5,10 +5,13 @@
 #ifndef MEM_SIM_H
 #define MEM_SIM_H
 
-#include "../../vmbal.h"
-#include "../fake/plant_mem.h"
+#include "lib/units.h"
+#include "policy/mem.h"
+#include "policy/mem_observe.h"
+#include "policy/sample.h"
+#include "tests/fake/plant_mem.h"
 
-#define MIB        1024ull
+#define MIB        ((uint64_t)KIB_PER_MIB)
 #define SIM_GUESTS 1024
 
 struct mem_sim;
@@ -19,7 +22,7 @@ typedef void mem_rule(struct mem_sim *s, bool decide);
 /* vmbal's own policy, every invariant checked after. */
 mem_rule mem_sim_vmbal;
 
-/* Makes a guest's sample lie. */
+/* Makes a guest's sample lie, before it is observed. */
 typedef void mem_lie(struct mem_sim *s, struct guest *g, size_t i);
 
 struct mem_figures {
@@ -34,7 +37,8 @@ struct mem_figures {
 	double starved_s;           /* guest-seconds under 100 MiB free */
 	double dead_s;              /* guest-seconds after such a death */
 	unsigned bursts;            /* times a guest fell under 100 MiB free */
-	double idle_mib;            /* mean over time: what guests hold beyond use + 224 MiB */
+	double idle_mib; /* sum over time: what guests hold beyond use + 224 MiB, without ... */
+	double caches_mib; /* ... the part of that which is page cache */
 	double ticks;
 };
 
@@ -47,19 +51,19 @@ struct mem_watch {
 	uint64_t shown_stamp;
 	bool counted; /* among the dead */
 	bool starving;
-	bool helpless;    /* its balloon never moves, or it stops reporting */
-	double starved_s; /* seconds under 100 MiB free */
-	bool undelivered; /* a tick ago: granted, but the balloon did not move */
+	bool helpless;      /* its balloon never moves, or it stops reporting */
+	double starved_s;   /* seconds under 100 MiB free */
+	double rescued_kib; /* granted by rescues, and not touched yet */
+	bool undelivered;   /* a tick ago: granted, but the balloon did not move */
 };
 
 struct mem_sim {
 	struct plant_mem *plant;
-	struct guest guest[SIM_GUESTS];
-	size_t n;
+	struct guest_sample now; /* what the next sample will be of */
+	struct mem_view view;
 	uint64_t entered; /* guests that ever were */
 	struct mem_state state;
 	struct mem_conf conf;
-	struct mem_host host;
 	struct mem_report report;
 	mem_rule *rule;  /* default: mem_sim_vmbal */
 	mem_lie *lie;    /* NULL: nobody lies */
@@ -70,7 +74,7 @@ struct mem_sim {
 	bool no_managed; /* guests do not report MemTotal */
 	bool trace;
 	int64_t tick;
-	struct mem_watch watch[SIM_GUESTS];
+	struct mem_watch watch[SIM_GUESTS]; /* beside now.guest[], and view's after a tick */
 	struct mem_figures figures;
 	unsigned violations;
 	char first[256]; /* the first violation, in words */
@@ -80,7 +84,7 @@ struct mem_sim *mem_sim_new(uint64_t total_mib, const struct plant_course *other
 			    double interval_s, uint64_t seed);
 void mem_sim_free(struct mem_sim *s);
 
-/* Adds a guest with a minimum of 100 MiB, unless the caller changes it. */
+/* Adds a guest with a minimum of 100 MiB, unless the caller changes it in what is returned. */
 struct guest *mem_sim_add(struct mem_sim *s, const struct plant_mem_guest *conf);
 
 /* The same for one that is switched on now; and one that is no longer there. */

@@ -1,7 +1,9 @@
 /*
  * scenario.c - reads scenario files; see scenario.h.
  */
-#include "scenario.h"
+#include "tests/sim/scenario.h"
+#include "lib/cpuset.h"
+#include "lib/number.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,30 +18,38 @@ struct word {
 };
 
 static const struct word verbs[] = {
-	[SET_LOAD] = { "load", "gl" },  [SET_FENCE] = { "fence", "gc" }, [END] = { "end", "g" },
-	[BUSY] = { "busy", "g" },                                 /* a job holds its domain */
-	[READY] = { "ready", "g" },     [TUG] = { "tug", "gc" },  /* somebody else pins it there
-								   */
-	[BURN] = { "burn", "c" },       [COOL] = { "cool", "c" }, /* a process of the host */
-	[OFFLINE] = { "offline", "c" }, [ONLINE] = { "online", "c" },
+	[SET_LOAD] = { "load", "gl" },
+	[SET_ALLOWED] = { "allowed", "gc" },
+	[END] = { "end", "g" },
+	[BUSY] = { "busy", "g" }, /* a job holds its domain */
+	[READY] = { "ready", "g" },
+	[TUG] = { "tug", "gc" }, /* somebody else pins it there
+				  */
+	[IRQ] = { "irq", "cl" }, /* share of these pCPUs' time that interrupts take */
+	[OFFLINE] = { "offline", "c" },
+	[ONLINE] = { "online", "c" },
 };
 
 static const struct word figures[] = {
 	[PINS] = { "pins", "" },
 	[PINS_OF] = { "pins-of", "g" },
 	[PASSES] = { "passes", "" }, /* intervals with pins */
-	[SPREAD] = { "spread", "" }, /* points, of the pCPUs' busy time */
+	[USE_IMBALANCE] = { "use-imbalance",
+			    "" },          /* points, of the time that guests used pCPUs */
+	[IMBALANCE] = { "imbalance", "" }, /* points, of the pCPUs' busy time */
 	[PINS_EACH] = { "pins-each", "" },
 	[TWICE] = { "twice", "" },     /* vCPUs pinned more than once so far */
 	[RETURNS] = { "returns", "" }, /* pins so far to a pCPU where the vCPU had been */
-	[FULLEST] = { "fullest", "" }, /* of the pCPUs by true demand, over LB */
+	[PEAK] = { "peak", "" },       /* of the pCPUs by true demand, over LB */
 	[VCPUS] = { "vcpus", "gc" },   /* of these guests, on these pCPUs */
 	[LOAD] = { "load", "c" },      /* true demand on these pCPUs */
 	[MOST] = { "most", "g" },      /* vCPUs of these guests on one pCPU, core or node */
 	[MOST_IN_CORE] = { "most-in-core", "g" },
 	[MOST_IN_NODE] = { "most-in-node", "g" },
-	[SPLIT] = { "split", "" },     /* vCPUs in another node than their guest's first */
-	[CROSSED] = { "crossed", "" }, /* vCPUs in another node than where they began */
+	[SHARING] = { "sharing", "" },  /* busy vCPUs on one core while another idles */
+	[SPLIT] = { "split", "" },      /* vCPUs in another node than their guest's first */
+	[CROSSED] = { "crossed", "" },  /* vCPUs in another node than where they began */
+	[DISTANT] = { "distant", "g" }, /* of these guests, vCPUs in no node of their memory */
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -163,7 +173,26 @@ static bool read_dry(struct line *l)
 	return l->n == 2 && number(l->word[1], 1, INTERVALS, &l->sc->dry);
 }
 
-/* From word k on: guests NAME N load LOAD ... */
+static bool read_place_unpinned(struct line *l)
+{
+	l->sc->place_unpinned = true;
+	return l->n == 1;
+}
+
+static bool read_ticks(struct line *l)
+{
+	l->sc->ticks = true;
+	return l->n == 1;
+}
+
+static bool read_speed(struct line *l)
+{
+	l->sc->told = l->n == 4 && strcmp(l->word[3], "told") == 0;
+	return (l->n == 3 || l->sc->told) && cpus(l->sc, l->word[1], &l->sc->slow) &&
+	       number_parse(l->word[2], 0.01, 1, &l->sc->speed) == 0;
+}
+
+/* From word k on: guests|tasks NAME N load LOAD ... */
 static bool add_guests(struct line *l, size_t k, unsigned at)
 {
 	struct scenario *sc = l->sc;
@@ -175,6 +204,7 @@ static bool add_guests(struct line *l, size_t k, unsigned at)
 	    strlen(l->word[k + 1]) >= SCENARIO_NAME || group(sc, l->word[k + 1], &same))
 		return false;
 	g->at = at;
+	g->tasks = strcmp(l->word[k], "tasks") == 0;
 	g->vcpus = 1;
 	strcpy(g->name, l->word[k + 1]);
 	if (!number(l->word[k + 2], 1, 64, &g->count))
@@ -183,11 +213,15 @@ static bool add_guests(struct line *l, size_t k, unsigned at)
 		const char *key = l->word[k];
 		char *value = l->word[k + 1];
 
-		if (strcmp(key, "load") == 0    ? !(loaded = load(value, &g->load))
-		    : strcmp(key, "vcpus") == 0 ? !number(value, 1, 16, &g->vcpus)
-		    : strcmp(key, "on") == 0    ? !cpus(sc, value, &g->on)
-		    : strcmp(key, "fence") == 0 ? !cpus(sc, value, &g->fence)
-						: true)
+		if (strcmp(key, "load") == 0          ? !(loaded = load(value, &g->load))
+		    : strcmp(key, "on") == 0          ? !cpus(sc, value, &g->on)
+		    : g->tasks                        ? true
+		    : strcmp(key, "vcpus") == 0       ? !number(value, 1, 16, &g->vcpus)
+		    : strcmp(key, "allowed") == 0     ? !cpus(sc, value, &g->allowed)
+		    : strcmp(key, "memory") == 0      ? !cpus(sc, value, &g->memory)
+		    : strcmp(key, "interleaved") == 0 ? !cpus(sc, value, &g->interleaved)
+		    : strcmp(key, "cells") == 0       ? !number(value, 1, 16, &g->cells)
+						      : true)
 			return false;
 	}
 	sc->groups++;
@@ -214,7 +248,7 @@ static bool read_at(struct line *l)
 	if (!number(l->word[1], 1, INTERVALS, &at) || l->n < 3)
 		return false;
 	lasts(sc, at);
-	if (strcmp(l->word[2], "guests") == 0)
+	if (strcmp(l->word[2], "guests") == 0 || strcmp(l->word[2], "tasks") == 0)
 		return add_guests(l, 2, at);
 	if (sc->events == SCENARIO_EVENTS ||
 	    what(l, 2, verbs, COUNT(verbs), &which, &e->what) != l->n)
@@ -266,10 +300,15 @@ static const struct {
 	{ "no-delay", read_no_delay, "no-delay" },
 	{ "dry", read_dry, "dry 1..20000" },
 	{ "guests", read_guests,
-	  "guests NEW_NAME 1..64 load LOAD [vcpus 1..16] [on LIST] [fence LIST], after pcpus; "
+	  "guests NEW_NAME 1..64 load LOAD [vcpus 1..16] [on LIST] [allowed LIST] "
+	  "[memory|interleaved LIST] [cells 1..16], after pcpus; "
 	  "1024 vCPUs in all" },
+	{ "tasks", read_guests, "tasks NEW_NAME 1..64 load LOAD [on LIST], after pcpus" },
+	{ "place-unpinned", read_place_unpinned, "place-unpinned" },
+	{ "ticks", read_ticks, "ticks" },
+	{ "speed", read_speed, "speed LIST 0.01..1 [told], after pcpus" },
 	{ "at", read_at,
-	  "at 1..20000 load|fence|end|busy|ready|tug|burn|cool|offline|online ..., or guests ..." },
+	  "at 1..20000 load|allowed|end|busy|ready|tug|irq|offline|online ..., or guests, tasks ..." },
 	{ "expect", read_expect,
 	  "expect FIGURE [GUESTS] [LIST] =|<=|>= VALUE in 1..20000[-N]" },
 };
@@ -296,10 +335,12 @@ static int read_line(struct line *l, char *error, size_t len)
 		i++;
 	if (i < COUNT(statements) && statements[i].read(l))
 		return 0;
-	snprintf(error, len, "line %u: %.20s: valid is %s", l->number, l->word[0],
-		 i < COUNT(statements)
-			 ? statements[i].valid
-			 : "pcpus, seeds, sticky, no-delay, dry, guests, at, expect");
+	snprintf(
+		error, len, "line %u: %.20s: valid is %s", l->number, l->word[0],
+		i < COUNT(statements)
+			? statements[i].valid
+			: "pcpus, seeds, sticky, no-delay, dry, place-unpinned, ticks, speed, guests, "
+			  "tasks, at, expect");
 	return -1;
 }
 

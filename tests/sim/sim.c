@@ -1,7 +1,11 @@
 /*
  * sim.c - the CPU policy over the simulated host; see sim.h.
  */
-#include "sim.h"
+#include "tests/sim/sim.h"
+#include "lib/cpuset.h"
+#include "lib/units.h"
+#include "policy/cpu.h"
+#include "policy/sample.h"
 
 #include <assert.h>
 #include <math.h>
@@ -9,10 +13,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TINY      1e-6
 #define WOBBLE_NS 2000000.0 /* deviation of an interval's real length */
-#define SHARE     0.65      /* of its speed, for a thread whose sibling is busy */
 #define CAPPED    0.4       /* mean of what a normal deviation loses where it is cut at 0 */
+
+static void sample_alloc(struct vcpu_sample *v, unsigned ncpus)
+{
+	v->pcpu = calloc(ncpus, sizeof(*v->pcpu));
+	v->vcpu = calloc(SIM_VCPUS, sizeof(*v->vcpu));
+	assert(v->pcpu && v->vcpu);
+}
+
+/* Every pCPU on its own, with counters that begin now. */
+static void host_fill(struct sim *s, unsigned ncpus)
+{
+	struct vcpu_sample *now = &s->now;
+
+	now->npcpus = ncpus;
+	now->nsets = SIM_SETS + ncpus;
+	now->set = calloc(now->nsets, sizeof(*now->set));
+	now->name = calloc(1, sizeof(*now->name));
+	assert(now->set && now->name);
+	strcpy(now->name[0], "guest");
+	for (unsigned c = 0; c < ncpus; c++) {
+		now->topology.capacity[c] = 1;
+		now->topology.core[c] = now->topology.cache[c] = now->topology.node[c] = -1;
+		cpuset_add(&now->online, c);
+		cpuset_add(&now->set[SIM_SETS + c], c);
+	}
+	now->open = now->set[0] = now->online;
+	s->nallowed = 1;
+}
+
+/* What was sampled is the sample before, from now on. */
+static void sample_keep(struct sim *s)
+{
+	struct cpu_time *pcpu = s->before.pcpu;
+	struct vcpu_count *vcpu = s->before.vcpu;
+
+	memcpy(pcpu, s->now.pcpu, s->now.npcpus * sizeof(*pcpu));
+	memcpy(vcpu, s->now.vcpu, s->now.n * sizeof(*vcpu));
+	s->before = s->now;
+	s->before.pcpu = pcpu;
+	s->before.vcpu = vcpu;
+}
 
 struct sim *sim_new(unsigned ncpus, uint64_t seed)
 {
@@ -20,29 +63,31 @@ struct sim *sim_new(unsigned ncpus, uint64_t seed)
 
 	assert(s);
 	s->plant = plant_new(ncpus, seed);
-	s->host.bin = calloc(ncpus, sizeof(*s->host.bin));
-	s->host.vcpu = calloc(SIM_VCPUS, sizeof(*s->host.vcpu));
-	s->host.nbins = ncpus;
-	s->busy_ns = calloc(ncpus, sizeof(*s->busy_ns));
+	sample_alloc(&s->before, ncpus);
+	sample_alloc(&s->now, ncpus);
+	host_fill(s, ncpus);
+	sample_keep(s);
+	s->use_ns = calloc(ncpus, sizeof(*s->use_ns));
+	s->irq = calloc(ncpus, sizeof(*s->irq));
 	s->work = malloc(cpu_work_size(SIM_VCPUS, ncpus));
-	s->limits = cpu_limits_default;
-	s->interval_ns = 2000000000;
-	s->nsets = 1;
-	assert(s->host.bin && s->host.vcpu && s->busy_ns && s->work);
-	for (unsigned b = 0; b < ncpus; b++) {
-		s->host.bin[b].capacity = 1;
-		s->host.bin[b].core = s->host.bin[b].cache = s->host.bin[b].node = -1;
-		cpuset_add(&s->set[0], b);
-	}
+	s->conf.tune = cpu_tunables_default;
+	s->interval_ns = 2 * NS_PER_S;
+	assert(s->use_ns && s->irq && s->work);
 	return s;
 }
 
 void sim_free(struct sim *s)
 {
 	plant_free(s->plant);
-	free(s->host.bin);
-	free(s->host.vcpu);
-	free(s->busy_ns);
+	cpu_view_free(&s->view);
+	free(s->before.pcpu);
+	free(s->before.vcpu);
+	free(s->now.pcpu);
+	free(s->now.vcpu);
+	free(s->now.set);
+	free(s->now.name);
+	free(s->use_ns);
+	free(s->irq);
 	free(s->work);
 	free(s);
 }
@@ -55,44 +100,39 @@ size_t sim_vcpu(struct sim *s, struct plant_load load, int cpu)
 
 	s->guests--;
 	i = sim_guest(s, load, cpu);
-	s->host.vcpu[i].number = s->host.vcpu[i - 1].number + 1;
+	s->now.vcpu[i].number = s->now.vcpu[i - 1].number + 1;
 	return i;
 }
 
 size_t sim_guest(struct sim *s, struct plant_load load, int cpu)
 {
-	size_t i = s->host.n++;
-	struct vcpu *v = &s->host.vcpu[i];
+	size_t i = s->now.n++;
+	struct vcpu_count *c = &s->now.vcpu[i];
 	struct sim_vcpu *vm = &s->vm[i];
 
 	assert(i < SIM_VCPUS);
-	memset(v, 0, sizeof(*v));
+	memset(c, 0, sizeof(*c));
 	memset(vm, 0, sizeof(*vm));
 	vm->task = plant_task(s->plant, &load);
 	vm->nominal = fmin(load.demand, 1 - CAPPED * load.wobble);
 	vm->open = load.work == PLANT_OPEN;
-	vm->fresh = true;
-	v->uuid[0] = (unsigned char)(s->guests >> 8);
-	v->uuid[1] = (unsigned char)s->guests++;
-	v->guest = "guest";
-	v->allowed = &s->set[0];
-	v->bin = cpu;
+	c->uuid[0] = (unsigned char)(s->guests >> 8);
+	c->uuid[1] = (unsigned char)s->guests++;
 	vm->first = cpu;
 	if (cpu >= 0) {
 		cpuset_add(&vm->been, (unsigned)cpu);
-		plant_pin(s->plant, vm->task, (unsigned)cpu);
+		sim_move(s, i, cpu);
 	}
-	s->host.churned = true;
 	return i;
 }
 
 void sim_end(struct sim *s, size_t i)
 {
+	size_t after = --s->now.n - i;
+
 	plant_end(s->plant, s->vm[i].task);
-	s->host.n--;
-	memmove(&s->host.vcpu[i], &s->host.vcpu[i + 1], (s->host.n - i) * sizeof(struct vcpu));
-	memmove(&s->vm[i], &s->vm[i + 1], (s->host.n - i) * sizeof(*s->vm));
-	s->host.churned = true;
+	memmove(&s->now.vcpu[i], &s->now.vcpu[i + 1], after * sizeof(*s->now.vcpu));
+	memmove(&s->vm[i], &s->vm[i + 1], after * sizeof(*s->vm));
 }
 
 void sim_set_load(struct sim *s, size_t i, struct plant_load load)
@@ -101,185 +141,188 @@ void sim_set_load(struct sim *s, size_t i, struct plant_load load)
 	s->vm[i].nominal = fmin(load.demand, 1 - CAPPED * load.wobble);
 }
 
-void sim_fence(struct sim *s, size_t i, uint64_t bits)
+void sim_allow(struct sim *s, size_t i, uint64_t bits)
 {
-	size_t k = 0;
+	struct vcpu_count *c = &s->now.vcpu[i];
+	struct cpuset *set = s->now.set;
+	bool unpinned = c->mask == c->allowed;
+	size_t k = bits ? 1 : 0;
 
-	while (k < s->nsets && s->set[k].bits[0] != bits)
+	while (bits && k < s->nallowed && set[k].bits[0] != bits)
 		k++;
 	assert(k < SIM_SETS);
-	if (k == s->nsets)
-		s->set[s->nsets++].bits[0] = bits;
-	s->host.vcpu[i].allowed = &s->set[k];
-	if (s->host.vcpu[i].bin == BIN_FLOATS)
-		plant_set_mask(s->plant, s->vm[i].task, &s->set[k]);
+	if (k == s->nallowed)
+		set[s->nallowed++].bits[0] = bits;
+	c->allowed = (unsigned)k;
+	if (!unpinned)
+		return;
+	c->mask = c->allowed;
+	plant_set_mask(s->plant, s->vm[i].task, &set[k]);
+}
+
+void sim_move(struct sim *s, size_t i, int cpu)
+{
+	unsigned mask = SIM_SETS + (unsigned)cpu;
+
+	if (s->now.vcpu[i].mask == mask)
+		return;
+	s->now.vcpu[i].mask = mask;
+	plant_set_mask(s->plant, s->vm[i].task, &s->now.set[mask]);
+}
+
+void sim_online(struct sim *s, unsigned cpu, bool online)
+{
+	plant_online(s->plant, cpu, online);
+	if (online)
+		cpuset_add(&s->now.online, cpu);
+	else
+		s->now.online.bits[cpu / 64] &= ~((uint64_t)1 << cpu % 64);
+}
+
+size_t sim_task(struct sim *s, struct plant_load load, int cpu)
+{
+	size_t i = s->host_tasks++;
+
+	assert(i < SIM_TASKS);
+	s->host_task[i].task = plant_task(s->plant, &load);
+	s->host_task[i].nominal = load.demand;
+	sim_task_pin(s, i, cpu);
+	return i;
+}
+
+void sim_task_pin(struct sim *s, size_t i, int cpu)
+{
+	s->host_task[i].cpu = cpu;
+	if (cpu >= 0)
+		plant_pin(s->plant, s->host_task[i].task, (unsigned)cpu);
+	else
+		plant_set_mask(s->plant, s->host_task[i].task, &s->now.set[0]);
+}
+
+void sim_task_load(struct sim *s, size_t i, struct plant_load load)
+{
+	s->host_task[i].nominal = load.demand;
+	plant_set_load(s->plant, s->host_task[i].task, &load);
+}
+
+void sim_irq(struct sim *s, unsigned cpu, double share)
+{
+	s->irq[cpu] = share;
+	plant_set_irq(s->plant, cpu, share);
+}
+
+void sim_speed(struct sim *s, unsigned cpu, double speed, bool told)
+{
+	plant_set_speed(s->plant, cpu, speed);
+	if (told)
+		s->now.topology.capacity[cpu] = speed;
 }
 
 void sim_threads(struct sim *s)
 {
-	unsigned half = (unsigned)s->host.nbins / 2;
+	unsigned half = s->now.npcpus / 2;
 
-	for (unsigned b = 0; b < half; b++) {
-		plant_siblings(s->plant, b, b + half, SHARE);
-		s->host.bin[b].core = s->host.bin[b + half].core = (int)b;
+	for (unsigned c = 0; c < half; c++) {
+		plant_siblings(s->plant, c, c + half, SIM_SHARE);
+		s->now.topology.core[c] = s->now.topology.core[c + half] = (int)c;
+	}
+}
+
+void sim_grain(struct sim *s, unsigned width)
+{
+	s->rules.grain = GRAIN_CACHE;
+	for (unsigned c = 0; c < s->now.npcpus; c++) {
+		s->now.topology.cache[c] = (int)(c / width);
+		for (unsigned k = c / width * width; k < (c / width + 1) * width; k++)
+			cpuset_add(&s->now.set[SIM_SETS + c], k);
 	}
 }
 
 void sim_nodes(struct sim *s, unsigned nodes)
 {
-	size_t n = s->host.nbins, run = s->host.bin[0].core < 0 ? n : n / 2;
+	struct topology *t = &s->now.topology;
+	unsigned n = s->now.npcpus, run = t->core[0] < 0 ? n : n / 2;
 
-	for (size_t b = 0; b < n; b++)
-		s->host.bin[b].node = s->host.bin[b].cache = (int)(b % run * nodes / run);
+	for (unsigned c = 0; c < n; c++)
+		t->node[c] = t->cache[c] = (int)(c % run * nodes / run);
 }
 
 /* ---- one interval ------------------------------------------------------------------- */
 
 static void sample(struct sim *s)
 {
-	double elapsed = (double)(plant_now_ns(s->plant) - s->last_ns);
+	s->now.taken_ns = (int64_t)plant_now_ns(s->plant);
+	for (size_t i = 0; i < s->now.n; i++) {
+		struct vcpu_count *c = &s->now.vcpu[i];
 
-	s->last_ns = plant_now_ns(s->plant);
-	s->host.elapsed_s = elapsed / 1e9;
-	for (size_t i = 0; i < s->host.n; i++) {
-		struct vcpu *v = &s->host.vcpu[i];
-		struct sim_vcpu *vm = &s->vm[i];
-		uint64_t t = plant_time_ns(s->plant, vm->task);
-		uint64_t w = plant_delay_ns(s->plant, vm->task);
-
-		v->sampled = !vm->fresh;
-		v->run = (double)(t - vm->time_ns) / elapsed;
-		v->wait = s->no_delay ? -1 : fmin(1, (double)(w - vm->delay_ns) / elapsed);
-		if (s->oracle) {
-			v->run = vm->nominal;
-			v->wait = 0;
-		}
-		vm->time_ns = t;
-		vm->delay_ns = w;
-		vm->fresh = false;
+		c->run_ns = plant_time_ns(s->plant, s->vm[i].task);
+		c->wait_ns = s->no_delay ? UINT64_MAX : plant_delay_ns(s->plant, s->vm[i].task);
 	}
-	for (size_t b = 0; b < s->host.nbins; b++) {
-		uint64_t busy = plant_busy_ns(s->plant, (unsigned)b);
-
-		s->host.bin[b].busy = (double)(busy - s->busy_ns[b]) / elapsed;
-		s->busy_ns[b] = busy;
-	}
+	for (unsigned p = 0; p < s->now.npcpus; p++)
+		s->now.pcpu[p] = (struct cpu_time){
+			.busy_ns = plant_busy_ns(s->plant, p),
+			.idle_ns = plant_idle_ns(s->plant, p),
+			.irq_ns = plant_irq_ns(s->plant, p),
+		};
 }
 
-/* How full a bin is, hyperthreads considered; planned: with every target reached. */
-static double fullness(const struct cpu_host *h, size_t b, bool planned)
+/* As the loop does; and what a monitor adds up. */
+static void observe(struct sim *s)
 {
-	double own = planned ? h->bin[b].planned : h->bin[b].load, core = 0;
-	unsigned threads = 0;
+	struct cpu_host *h = &s->view.host;
 
-	for (size_t k = 0; k < h->nbins; k++) {
-		if (h->bin[k].core != h->bin[b].core || h->bin[k].capacity <= 0)
-			continue;
-		core += planned ? h->bin[k].planned : h->bin[k].load;
-		threads++;
-	}
-	return h->bin[b].core >= 0 && threads == 2 ? fmax(own, core / 2 / SHARE) : own;
-}
-
-static int node_at(const struct cpu_host *h, int bin)
-{
-	return bin < 0 ? bin : h->bin[bin].node;
-}
-
-/* A guest that was whole in a node, or nowhere, is whole in one. */
-static void check_whole(const struct cpu_host *h, size_t first, size_t n)
-{
-	const struct vcpu *v = &h->vcpu[first];
-	bool was = true, is = true, held = false;
-	double room = 0;
-
-	for (size_t b = 0; b < h->nbins; b++)
-		room += h->bin[b].node == node_at(h, v->target) ? h->bin[b].capacity : 0;
-	for (size_t i = 0; i < n; i++) {
-		was &= node_at(h, v[i].bin) == node_at(h, v->bin);
-		is &= node_at(h, v[i].target) == node_at(h, v->target);
-		held |= v[i].stuck || v[i].allowed != v->allowed || v[i].why == VCPU_FOREIGN ||
-			v[i].seen.seen == 0 || v[i].target < 0;
-	}
-	assert(!was || is || held || (double)n > room);
-}
-
-static void check_guests(const struct cpu_host *h)
-{
-	size_t end;
-
-	for (size_t i = 0; i < h->n; i = end) {
-		for (end = i + 1;
-		     end < h->n && !memcmp(h->vcpu[end].uuid, h->vcpu[i].uuid, UUID_LEN);)
-			end++;
-		check_whole(h, i, end - i);
-	}
-}
-
-/* What must hold of any decision. */
-static void check(const struct sim *s)
-{
-	const struct cpu_host *h = &s->host;
-	const struct cpu_report *r = &s->report;
-	double now = 0, then = 0;
-	size_t moves = 0;
-
-	check_guests(h);
-
+	if (cpu_observe(&s->view, &s->rules, &s->before, &s->now) < 0)
+		abort();
+	assert(h->n == s->now.n);
 	for (size_t i = 0; i < h->n; i++) {
-		const struct vcpu *v = &h->vcpu[i];
+		struct vcpu_figures *f = &h->vcpu[i].now;
 
-		if (v->target == v->bin)
-			continue;
-		moves++;
-		assert(v->target >= 0 && (size_t)v->target < h->nbins);
-		assert(cpuset_has(v->allowed, (unsigned)v->target));
-		assert(h->bin[v->target].capacity > 0);
-		assert(v->why != VCPU_STAYS && !v->stuck);
+		if (f->sampled)
+			s->use_ns[plant_where(s->plant, s->vm[i].task)] +=
+				(uint64_t)llround(f->run * h->elapsed_s * (double)NS_PER_S);
+		if (s->oracle) {
+			f->run = s->vm[i].nominal;
+			f->wait = 0;
+		}
 	}
-	assert(moves == r->moves);
-	assert((moves > 0) == (r->why == CPU_ACTING || (r->why == CPU_FORCED && moves > 0)));
-	if (r->why != CPU_ACTING)
-		return;
-	for (size_t b = 0; b < h->nbins; b++) {
-		now += pow(fullness(h, b, false), 2);
-		then += pow(fullness(h, b, true), 2);
-	}
-	assert(r->fullest_after <= r->fullest + TINY);
-	assert(then <= now + TINY);
-	if (r->fullest_after <= s->limits.aim * r->bound)
-		assert(moves >= r->fewest);
 }
 
 static void show(const struct sim *s)
 {
 	printf("# %3u %-30s S %5.1f -> %5.1f  F %.3f -> %.3f  LB %.3f  K %zu  moves %zu\n",
-	       s->ticks, cpu_why_name(s->report.why), s->report.spread, s->report.spread_after,
-	       s->report.fullest, s->report.fullest_after, s->report.bound, s->report.fewest,
-	       s->report.moves);
+	       s->ticks, cpu_why_name(s->report.why), s->report.imbalance,
+	       s->report.imbalance_after, s->report.peak, s->report.peak_after,
+	       s->report.lower_bound, s->report.fewest, s->report.moves);
+}
+
+static void pin(struct sim *s, size_t i)
+{
+	struct vcpu *v = &s->view.host.vcpu[i];
+
+	sim_move(s, i, v->plan.target);
+	v->now.bin = v->plan.target;
 }
 
 static void act(struct sim *s)
 {
-	for (size_t i = 0; i < s->host.n; i++) {
-		struct vcpu *v = &s->host.vcpu[i];
+	for (size_t i = 0; i < s->view.host.n; i++) {
+		struct vcpu *v = &s->view.host.vcpu[i];
 
-		if (v->target == v->bin)
+		if (v->plan.target == v->now.bin)
 			continue;
 		if (s->verbose)
 			printf("#     %zu: %d -> %d demand %.3f nominal %.2f run %.3f wait "
 			       "%.3f\n",
-			       i, v->bin, v->target, v->demand, s->vm[i].nominal, v->run,
-			       v->wait);
+			       i, v->now.bin, v->plan.target, v->plan.demand, s->vm[i].nominal,
+			       v->now.run, v->now.wait);
 		s->pins_now++;
 		if (s->dry)
 			continue;
-		plant_pin(s->plant, s->vm[i].task, (unsigned)v->target);
-		v->bin = v->target;
-		v->pinned = true;
+		pin(s, i);
+		v->past.pinned = true;
 		s->vm[i].pins++;
-		s->returns += cpuset_has(&s->vm[i].been, (unsigned)v->target);
-		cpuset_add(&s->vm[i].been, (unsigned)v->target);
+		s->returns += cpuset_has(&s->vm[i].been, (unsigned)v->plan.target);
+		cpuset_add(&s->vm[i].been, (unsigned)v->plan.target);
 	}
 	s->pins += s->pins_now;
 }
@@ -290,14 +333,15 @@ void sim_tick(struct sim *s)
 
 	plant_advance(s->plant, s->interval_ns + (uint64_t)late);
 	sample(s);
+	observe(s);
 	s->pins_now = 0;
-	cpu_decide(&s->host, &s->limits, s->work, &s->report);
+	cpu_decide(&s->view.host, &s->conf, s->work, &s->report);
 	s->ticks++;
 	if (s->verbose)
 		show(s);
-	check(s);
+	sim_check(s);
+	sample_keep(s);
 	act(s);
-	s->host.churned = false;
 }
 
 unsigned sim_run(struct sim *s, unsigned ticks)
@@ -307,83 +351,4 @@ unsigned sim_run(struct sim *s, unsigned ticks)
 	while (ticks-- > 0)
 		sim_tick(s);
 	return s->pins - before;
-}
-
-/* ---- the truth ---------------------------------------------------------------------- */
-
-/* vCPUs and bins with the demands that the guests really have. */
-struct truth {
-	struct vcpu vcpu[SIM_VCPUS];
-	struct bin bin[SIM_VCPUS];
-	int at[SIM_VCPUS];
-	struct place place;
-};
-
-static struct truth truth;
-
-static void tell(struct sim *s)
-{
-	struct truth *t = &truth;
-
-	for (size_t b = 0; b < s->host.nbins; b++)
-		t->bin[b] = s->host.bin[b];
-	for (size_t i = 0; i < s->host.n; i++) {
-		struct vcpu *v = &t->vcpu[i];
-
-		*v = s->host.vcpu[i];
-		v->demand = s->vm[i].nominal;
-		v->why = v->bin < 0 ? VCPU_SETTLE : VCPU_STAYS;
-	}
-	place_begin(&t->place, t->bin, s->host.nbins, t->vcpu, s->host.n, s->work);
-}
-
-/* Floating guests count where the kernel had them, by the pCPUs' measured busy time. */
-double sim_fullest(struct sim *s, double *bound)
-{
-	double left[SIM_VCPUS] = { 0 }, sum = 0, floating = 0, fullest = 0;
-	struct truth *t = &truth;
-
-	tell(s);
-	for (size_t b = 0; b < s->host.nbins; b++) {
-		t->bin[b].load = t->bin[b].other;
-		left[b] = t->bin[b].busy - t->bin[b].other;
-	}
-	for (size_t i = 0; i < s->host.n; i++) {
-		const struct vcpu *v = &t->vcpu[i];
-
-		if (v->bin < 0) {
-			floating += v->demand;
-		} else {
-			t->bin[v->bin].load += v->demand;
-			left[v->bin] -= v->run;
-		}
-	}
-	for (size_t b = 0; b < s->host.nbins; b++)
-		sum += fmax(0, left[b]);
-	for (size_t b = 0; b < s->host.nbins; b++)
-		fullest = fmax(fullest,
-			       t->bin[b].load +
-				       (sum > 0 ? floating * fmax(0, left[b]) / sum : 0));
-	*bound = t->place.bound;
-	return fullest;
-}
-
-double sim_best(struct sim *s)
-{
-	struct place_score best;
-
-	tell(s);
-	best = place_plan(&truth.place, 1, 0, s->host.n, truth.at);
-	return best.fullest / truth.place.bound;
-}
-
-double sim_spread(const struct sim *s)
-{
-	double sum = 0, sq = 0, m = (double)s->host.nbins;
-
-	for (size_t b = 0; b < s->host.nbins; b++)
-		sum += s->host.bin[b].busy;
-	for (size_t b = 0; b < s->host.nbins; b++)
-		sq += pow(s->host.bin[b].busy - sum / m, 2);
-	return 100 * sqrt(sq / m);
 }

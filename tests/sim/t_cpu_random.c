@@ -1,11 +1,18 @@
 /*
  * t_cpu_random.c - random simulated hosts under the CPU policy, against the bound.
  *
- *	t_cpu_random [-ov] [-p OPEN_SHARE] [-n HOSTS] [-s SEED] [-t INTERVALS]
+ *	t_cpu_random [-bov] [-p OPEN_SHARE] [-n HOSTS] [-s SEED] [-t INTERVALS]
+ *		[-T NAME=VALUE]...
+ *
+ * -b: the hosts have background load: daemons, unbound and bound, interrupts.
+ * -o: samples tell the true demands.
+ * -T: one of the policy's tunables, such as start_points=4.
  *
  * The default seeds were not used for tuning; tuning used those from 100000 on.
  */
-#include "sim.h"
+#include "lib/tunable.h"
+#include "policy/cpu.h"
+#include "tests/sim/sim.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -20,12 +27,15 @@
 /*
  * What the policy reaches on the default seeds, and a little: a change that does worse fails.
  * The goals are 1.03, 3 pins, 5 % and 97 %.  Hosts under 85 % load are within the first; it is
- * the full ones that miss it (1.037 and 1.060), where nothing but the past tells demands.
+ * the full ones that miss it, where nothing but the past tells demands.  With background load,
+ * which is known by nothing but what is left of busy time, other bars hold.
  */
-#define LATE_BAR 1.04
-#define PINS_BAR 3.0
-#define MANY_BAR 0.06
-#define CALM_BAR 0.90
+#define LATE_BAR   1.04
+#define PINS_BAR   3.0
+#define MANY_BAR   0.06
+#define CALM_BAR   0.90
+#define LATE_BAR_B 1.075
+#define CALM_BAR_B 0.72
 
 struct result {
 	double load;          /* of the host's capacity */
@@ -36,11 +46,13 @@ struct result {
 	struct cpu_report last;
 };
 
-static const char *const start_name[] = { "pinned at random", "all on one", "floating",
+static const char *const start_name[] = { "pinned at random", "all on one", "unpinned",
 					  "in turn" };
 
 /* Mean share of vCPUs whose work arrives at its own rate (open loop). */
 static double open_share = 0.3;
+static bool background;
+static struct cpu_tunables tune;
 
 /* A demand before scaling: hogs, heavy, middling, light. */
 static double raw(struct plant *p)
@@ -69,6 +81,32 @@ static void scale(double *d, unsigned n, double sum)
 	}
 }
 
+/* Returns how much: small unbound daemons, now and then a bound one, and interrupts. */
+static double add_background(struct sim *s, unsigned m, uint64_t seed)
+{
+	struct plant *dice = plant_new(1, seed + 5555);
+	struct plant_load l = { .work = PLANT_OPEN, .burst_ms = 10, .wobble = 0.05 };
+	unsigned n = 2 + (unsigned)(plant_uniform(dice) * 6);
+	double sum = (0.02 + 0.08 * plant_uniform(dice)) * m;
+
+	l.demand = sum / n;
+	for (unsigned i = 0; i < n; i++)
+		sim_task(s, l, BIN_UNPINNED);
+	if (plant_uniform(dice) < 0.3) {
+		l.demand = 0.2 + 0.5 * plant_uniform(dice);
+		sim_task(s, l, (int)(plant_uniform(dice) * m));
+		sum += l.demand;
+	}
+	if (plant_uniform(dice) < 0.3) {
+		double irq = 0.05 + 0.25 * plant_uniform(dice);
+
+		sim_irq(s, (unsigned)(plant_uniform(dice) * m), irq);
+		sum += irq;
+	}
+	plant_free(dice);
+	return sum;
+}
+
 static struct sim *random_host(uint64_t seed, struct result *r, unsigned *start)
 {
 	struct plant *dice = plant_new(1, seed + 7777);
@@ -78,12 +116,12 @@ static struct sim *random_host(uint64_t seed, struct result *r, unsigned *start)
 	double load = exact ? 1 : 0.3 + plant_uniform(dice) * 1.2;
 	double open = plant_uniform(dice) * 2 * open_share;
 	struct sim *s = sim_new(m, seed);
-	double d[64], sum = 0;
+	double d[64], sum = 0, others = background ? add_background(s, m, seed) : 0;
 
 	*start = (unsigned)(plant_uniform(dice) * 4);
 	for (unsigned i = 0; i < n; i++)
 		d[i] = raw(dice);
-	scale(d, n, fmin(load * m, n));
+	scale(d, n, fmin(fmax(0.1, load * m - others), n));
 	for (unsigned i = 0; i < n; i++) {
 		struct plant_load l = {
 			.work = plant_uniform(dice) < open ? PLANT_OPEN : PLANT_CLOSED,
@@ -96,7 +134,7 @@ static struct sim *random_host(uint64_t seed, struct result *r, unsigned *start)
 		sim_guest(s, l, at[*start]);
 		sum += d[i];
 	}
-	*r = (struct result){ .load = sum / m, .n = n, .m = m };
+	*r = (struct result){ .load = (sum + others) / m, .n = n, .m = m };
 	plant_free(dice);
 	return s;
 }
@@ -108,13 +146,14 @@ static struct result run_host(uint64_t seed, unsigned ticks, bool verbose, bool 
 	struct sim *s = random_host(seed, &r, start);
 	double bound;
 
+	s->conf.tune = tune;
 	s->verbose = verbose;
 	s->oracle = oracle;
 	for (unsigned k = 0; k < ticks; k++) {
 		double ratio;
 
 		sim_tick(s);
-		ratio = sim_fullest(s, &bound) / bound;
+		ratio = sim_peak(s, &bound) / bound;
 		if (k < SETTLED) {
 			r.early += ratio / SETTLED;
 			r.first += s->pins_now;
@@ -155,7 +194,7 @@ static void print(const char *name, const struct sums *t)
 {
 	double n = t->hosts ? t->hosts : 1;
 
-	printf("# %-18s %4u hosts  fullest/LB %.4f (possible %.4f, first %u intervals %.3f, "
+	printf("# %-18s %4u hosts  peak/LB %.4f (possible %.4f, first %u intervals %.3f, "
 	       "worst "
 	       "%.3f)  pins %.1f + %.2f  none %.1f %%  > %u %.1f %%\n",
 	       name, t->hosts, t->late / n, t->best / n, SETTLED, t->early / n, t->worst,
@@ -167,6 +206,16 @@ static void ok(unsigned *k, bool good, const char *what, double figure)
 	printf("%s %u - %s: %.3f\n", good ? "ok" : "not ok", ++*k, what, figure);
 }
 
+/* -T name=value: one of the policy's tunables. */
+static void set(const char *text)
+{
+	if (tunable_assign(cpu_tunable, cpu_tunable_count, text, &tune) == 0)
+		return;
+	fprintf(stderr, "t_cpu_random: -T '%s': no tunable of that name, or out of its range\n",
+		text);
+	exit(2);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned hosts = 300, ticks = 600, start, k = 0;
@@ -175,7 +224,8 @@ int main(int argc, char **argv)
 	struct sums all = { 0 }, calm = { 0 }, busy = { 0 }, full = { 0 }, by[4] = { { 0 } };
 	int c;
 
-	while ((c = getopt(argc, argv, "ovn:s:t:p:")) != -1) {
+	tune = cpu_tunables_default;
+	while ((c = getopt(argc, argv, "bovn:s:t:p:T:")) != -1) {
 		if (c == 'n')
 			hosts = (unsigned)atoi(optarg);
 		else if (c == 's')
@@ -184,6 +234,10 @@ int main(int argc, char **argv)
 			ticks = (unsigned)atoi(optarg);
 		else if (c == 'p')
 			open_share = atof(optarg);
+		else if (c == 'T')
+			set(optarg);
+		else if (c == 'b')
+			background = true;
 		else if (c == 'o')
 			oracle = true;
 		else
@@ -196,12 +250,12 @@ int main(int argc, char **argv)
 		add(r.load < CALM ? &calm : r.load < 1.02 ? &full : &busy, &r);
 		add(&by[start], &r);
 		if (r.pins > 0 || r.late > 1.08 * r.best)
-			printf("# seed %llu: %u on %u, load %.2f, %s: fullest/LB %.3f "
+			printf("# seed %llu: %u on %u, load %.2f, %s: peak/LB %.3f "
 			       "(possible "
 			       "%.3f), pins %u + %u; last S %.1f F %.3f LB %.3f %s\n",
 			       (unsigned long long)(seed + i), r.n, r.m, r.load,
 			       start_name[start], r.late, r.best, r.first, r.pins,
-			       r.last.spread, r.last.fullest, r.last.bound,
+			       r.last.imbalance, r.last.peak, r.last.lower_bound,
 			       cpu_why_name(r.last.why));
 		fflush(stdout);
 	}
@@ -214,13 +268,13 @@ int main(int argc, char **argv)
 		print(start_name[i], &by[i]);
 	print("all", &all);
 	printf("1..4\n");
-	ok(&k, all.late / all.hosts <= LATE_BAR, "mean true fullest/LB; the goal is 1.03",
-	   all.late / all.hosts);
+	ok(&k, all.late / all.hosts <= (background ? LATE_BAR_B : LATE_BAR),
+	   "mean true peak/LB; the goal is 1.03", all.late / all.hosts);
 	ok(&k, all.pins / all.hosts <= PINS_BAR, "late pins per host; the goal is 3",
 	   all.pins / all.hosts);
 	ok(&k, all.many <= MANY_BAR * all.hosts,
 	   "hosts with more than 15 late pins, %; the goal is 5", 100.0 * all.many / all.hosts);
-	ok(&k, calm.none >= CALM_BAR * calm.hosts,
+	ok(&k, calm.none >= (background ? CALM_BAR_B : CALM_BAR) * calm.hosts,
 	   "calm hosts without a late pin, %; the goal is 97", 100.0 * calm.none / calm.hosts);
 	return 0;
 }

@@ -1,8 +1,12 @@
 /*
  * t_cpu_scale.c - planning 10,000 vCPUs on 512 pCPUs: time, pins, balance; TAP.
  */
-#include "mem_sim.h"
-#include "sim.h"
+#include "lib/cpuset.h"
+#include "policy/cpu.h"
+#include "policy/place.h"
+#include "policy/sample.h"
+#include "tests/sim/mem_sim.h"
+#include "tests/sim/sim.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -47,10 +51,12 @@ static int place_of(struct plant *dice, enum start start, int i)
 	}
 }
 
-static void fill(struct plant *dice, enum start start, bool fences)
+static void fill(struct plant *dice, enum start start, bool allowed)
 {
 	for (int b = 0; b < BINS; b++) {
-		bin[b] = (struct bin){ .capacity = 1, .core = -1, .cache = -1, .node = -1 };
+		bin[b] = (struct bin){
+			.now.capacity = 1, .now.core = -1, .now.cache = -1, .now.node = -1
+		};
 		cpuset_add(&everywhere, (unsigned)b);
 		if (b >= BINS / 2)
 			cpuset_add(&upper, (unsigned)b);
@@ -59,16 +65,16 @@ static void fill(struct plant *dice, enum start start, bool fences)
 		memset(&vcpu[i], 0, sizeof(vcpu[i]));
 		vcpu[i].uuid[0] = (unsigned char)(i >> 8);
 		vcpu[i].uuid[1] = (unsigned char)i;
-		vcpu[i].allowed = fences && i % 7 == 0 ? &upper : &everywhere;
-		vcpu[i].node = -1;
-		vcpu[i].demand = 0.01 + 0.08 * plant_uniform(dice);
-		vcpu[i].bin = place_of(dice, start, i);
-		if (!cpuset_has(vcpu[i].allowed, (unsigned)vcpu[i].bin))
-			vcpu[i].bin += BINS / 2;
+		vcpu[i].now.allowed = allowed && i % 7 == 0 ? &upper : &everywhere;
+		vcpu[i].plan.nodes = NODE_ANY;
+		vcpu[i].plan.demand = 0.01 + 0.08 * plant_uniform(dice);
+		vcpu[i].now.bin = place_of(dice, start, i);
+		if (!cpuset_has(vcpu[i].now.allowed, (unsigned)vcpu[i].now.bin))
+			vcpu[i].now.bin += BINS / 2;
 	}
 }
 
-static void measure(enum start start, bool fences, void *work)
+static void measure(enum start start, bool allowed, void *work)
 {
 	struct plant *dice = plant_new(1, 42 + start);
 	struct place_score plan = { 0 };
@@ -76,19 +82,19 @@ static void measure(enum start start, bool fences, void *work)
 	double best = 1e9;
 	size_t fewest = 0;
 
-	fill(dice, start, fences);
+	fill(dice, start, allowed);
 	for (int k = 0; k < ROUNDS; k++) {
 		double before = now_ms();
 
-		place_begin(&pl, bin, BINS, vcpu, VCPUS, work);
+		place_begin(&cpu_tunables_default, &pl, bin, BINS, vcpu, VCPUS, work);
 		plan = place_plan(&pl, FULLEST_MOST, 3.5, VCPUS, at);
 		best = fmin(best, now_ms() - before);
-		fewest = bound_fewest(&pl, FULLEST_MOST * pl.bound);
+		fewest = fewest_moves(&pl, FULLEST_MOST * pl.lower_bound);
 	}
 	printf("# %d plans, %s%s: the quickest took %.1f ms\n", ROUNDS, start_name[start],
-	       fences ? ", fences" : "", best);
-	ok(plan.fullest <= FULLEST_MOST * pl.bound + 1e-9, "fullest/LB %.4f",
-	   plan.fullest / pl.bound);
+	       allowed ? ", allowed pCPUs" : "", best);
+	ok(plan.peak <= FULLEST_MOST * pl.lower_bound + 1e-9, "peak/LB %.4f",
+	   plan.peak / pl.lower_bound);
 	ok((double)plan.moves <= PINS_MOST * (double)fewest, "%zu pins, %zu at least",
 	   plan.moves, fewest);
 	plant_free(dice);
@@ -100,8 +106,8 @@ int main(void)
 
 	printf("# scratch memory: %zu KiB\n", place_work_size(VCPUS, BINS) / 1024);
 	for (int s = 0; s < STARTS; s++)
-		for (int fences = 0; fences < 2; fences++)
-			measure((enum start)s, fences, work);
+		for (int allowed = 0; allowed < 2; allowed++)
+			measure((enum start)s, allowed, work);
 	free(work);
 	return done();
 }

@@ -1,7 +1,8 @@
 /*
  * t_mem.c - the memory policy's scenarios on the simulated host; TAP.
  */
-#include "mem_sim.h"
+#include "policy/mem.h"
+#include "tests/sim/mem_sim.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,7 +2,11 @@
  * t_mem_churn.c - hosts whose guests come and go, and hosts of 1, 100 and 1,000 guests: every
  * invariant after every tick; and what one more MiB of demand, or of memory, may change; TAP.
  */
-#include "mem_hosts.h"
+#include "lib/units.h"
+#include "policy/ledger.h"
+#include "policy/mem.h"
+#include "policy/sample.h"
+#include "tests/sim/mem_hosts.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,7 +16,7 @@
 #define HOSTS       60
 #define FIRST       3000
 #define INTERVAL_S  5
-#define MIBF        1024.0
+#define MIBF        ((double)KIB_PER_MIB)
 #define OWN_MIB     (150 + 100) /* the host's own programs, and a start's first seconds */
 #define EVENT       0.06        /* a tick sees a guest come or go */
 #define MIGRATION_S 15          /* busy for so long before it is gone */
@@ -67,9 +71,11 @@ static const struct plant_mem_guest *next_guest(struct churn *c)
  */
 static bool fits(const struct churn *c, double mib)
 {
-	double sum = OWN_MIB + (double)ledger_reserve(&c->s->host) / MIBF + mib;
+	double sum = OWN_MIB +
+		     (double)ledger_reserve(&mem_tunables_default, &c->s->view.host) / MIBF +
+		     mib;
 
-	for (size_t i = 0; i < c->s->n; i++)
+	for (size_t i = 0; i < c->s->now.n; i++)
 		sum += c->peak_mib[i];
 	return sum <= (double)plant_mem_total(c->s->plant) / MIBF;
 }
@@ -84,8 +90,8 @@ static void come(struct churn *c)
 		return;
 	conf.start_kib =
 		(uint64_t)fmin(conf.work.point[0].kib + 300 * MIBF, (double)conf.max_kib);
-	c->peak_mib[c->s->n] = mib;
-	c->leaves_s[c->s->n] = 0;
+	c->peak_mib[c->s->now.n] = mib;
+	c->leaves_s[c->s->now.n] = 0;
 	if (arrives)
 		mem_sim_add(c->s, &conf);
 	else
@@ -97,19 +103,21 @@ static void come(struct churn *c)
 static void go(struct churn *c, size_t i)
 {
 	mem_sim_remove(c->s, i);
-	memmove(&c->peak_mib[i], &c->peak_mib[i + 1], (c->s->n - i) * sizeof(c->peak_mib[0]));
-	memmove(&c->leaves_s[i], &c->leaves_s[i + 1], (c->s->n - i) * sizeof(c->leaves_s[0]));
+	memmove(&c->peak_mib[i], &c->peak_mib[i + 1],
+		(c->s->now.n - i) * sizeof(c->peak_mib[0]));
+	memmove(&c->leaves_s[i], &c->leaves_s[i + 1],
+		(c->s->now.n - i) * sizeof(c->leaves_s[0]));
 }
 
 static void leave(struct churn *c)
 {
-	size_t i = (size_t)draw(0, (double)c->s->n);
+	size_t i = (size_t)draw(0, (double)c->s->now.n);
 
-	if (c->s->n < 2 || c->leaves_s[i] != 0)
+	if (c->s->now.n < 2 || c->leaves_s[i] != 0)
 		return;
 	if (draw(0, 1) < 0.5) {
 		c->leaves_s[i] = (int)mem_sim_now_s(c->s) + MIGRATION_S;
-		c->s->guest[i].state = GUEST_BUSY;
+		c->s->now.guest[i].now.state = GUEST_BUSY;
 		c->s->watch[i].helpless = true; /* nobody may command it */
 		c->migrated++;
 	} else {
@@ -120,7 +128,7 @@ static void leave(struct churn *c)
 
 static void churn(struct churn *c)
 {
-	for (size_t i = c->s->n; i-- > 0;)
+	for (size_t i = c->s->now.n; i-- > 0;)
 		if (c->leaves_s[i] != 0 && mem_sim_now_s(c->s) >= c->leaves_s[i])
 			go(c, i);
 	if (draw(0, 1) >= EVENT)
@@ -138,7 +146,7 @@ static const char *law;
 /* Comfort is dealt from what is left: a guest that reaches its maximum leaves some of it. */
 static double to_need(const struct guest *g)
 {
-	return fmin((double)g->share_kib, (double)g->wanted_kib);
+	return fmin((double)g->plan.share_kib, (double)g->plan.need_kib);
 }
 
 /* Decides on a copy in which guest i uses more, if that is not SIZE_MAX, or the host has. */
@@ -146,15 +154,15 @@ static void decide_again(const struct mem_sim *s, const struct guest *before,
 			 const struct mem_state *was, size_t i, uint64_t kib, struct guest *g)
 {
 	struct mem_state copy = *was;
-	struct mem_host host = s->host;
+	struct mem_host host = s->view.host;
 	struct mem_report report;
 
-	memcpy(g, before, s->n * sizeof(*g));
+	memcpy(g, before, s->now.n * sizeof(*g));
 	if (i != SIZE_MAX)
-		g[i].usable_kib -= g[i].usable_kib < kib ? g[i].usable_kib : kib;
+		g[i].now.usable_kib -= g[i].now.usable_kib < kib ? g[i].now.usable_kib : kib;
 	else
 		host.available_kib += kib;
-	mem_decide(&copy, &s->conf, &host, g, s->n, plant_mem_now(s->plant), true, &report);
+	mem_decide(&copy, &s->conf, &host, g, s->now.n, plant_mem_now(s->plant), true, &report);
 }
 
 /* mem_sim's rule: vmbal decides; then the same is asked again, with one thing changed. */
@@ -163,22 +171,23 @@ static void with_laws(struct mem_sim *s, bool decide)
 	static struct guest before[SIM_GUESTS], more[SIM_GUESTS];
 	struct mem_state was = s->state;
 	uint64_t extra = (uint64_t)draw(1, 400) * MIB;
-	size_t one = (size_t)draw(0, (double)s->n);
+	size_t one = (size_t)draw(0, (double)s->now.n);
 	double others = 0, less = 0;
 
-	memcpy(before, s->guest, s->n * sizeof(before[0]));
+	memcpy(before, s->view.guest, s->now.n * sizeof(before[0]));
 	mem_sim_vmbal(s, decide);
-	if (!decide || s->n == 0)
+	if (!decide || s->now.n == 0)
 		return;
 	decide_again(s, before, &was, SIZE_MAX, extra, more);
-	for (size_t i = 0; i < s->n; i++)
-		if (more[i].share_kib + MIB < s->guest[i].share_kib)
+	for (size_t i = 0; i < s->now.n; i++)
+		if (more[i].plan.share_kib + MIB < s->view.guest[i].plan.share_kib)
 			law = "more host memory lowered a share";
-	if (before[one].usable_kib == KIB_UNKNOWN || s->guest[one].reason == MEM_RESTORE)
+	if (before[one].now.usable_kib == KIB_UNKNOWN ||
+	    s->view.guest[one].plan.reason == MEM_RESTORE)
 		return;
 	decide_again(s, before, &was, one, extra, more);
-	for (size_t i = 0; i < s->n; i++) {
-		others += i == one ? 0 : to_need(&s->guest[i]);
+	for (size_t i = 0; i < s->now.n; i++) {
+		others += i == one ? 0 : to_need(&s->view.guest[i]);
 		less += i == one ? 0 : to_need(&more[i]);
 	}
 	if (less > others + (double)MIB)
@@ -195,7 +204,7 @@ static void run_churn(struct mem_figures *sum, uint64_t seed, struct churn *tota
 	state = seed;
 	random_host(&first, seed);
 	c.s = mem_sim_new((uint64_t)draw(6, 24) * 1024, &first.others, INTERVAL_S, seed);
-	c.s->host.total_kib = plant_mem_total(c.s->plant);
+	c.s->view.host.total_kib = plant_mem_total(c.s->plant);
 	c.s->odd = true;
 	c.s->rule = with_laws;
 	for (int i = 0; i < 6; i++)
@@ -251,7 +260,7 @@ static void of_size(size_t n)
 	for (size_t i = 0; i < n; i++)
 		mib += peak_mib(next_guest(&c));
 	host.total_kib = (uint64_t)(mib * MIBF);
-	mib = (mib + (double)ledger_reserve(&host) / MIBF) * 1.05;
+	mib = (mib + (double)ledger_reserve(&mem_tunables_default, &host) / MIBF) * 1.05;
 	s = mem_sim_new((uint64_t)mib, NULL, INTERVAL_S, n);
 	s->odd = true;
 	c = (struct churn){ .seed = 500000 };

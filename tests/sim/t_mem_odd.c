@@ -2,13 +2,13 @@
  * t_mem_odd.c - the memory policy's hard cases on the simulated host: too much demand, surges,
  * noise, and each kind of odd guest beside ordinary ones; TAP.
  */
-#include "mem_sim.h"
+#include "lib/units.h"
+#include "policy/mem.h"
+#include "tests/sim/mem_sim.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-#define SECOND_NS 1000000000LL
 
 static const struct plant_mem_guest ordinary = {
 	.max_kib = 2048 * MIB,
@@ -104,8 +104,8 @@ static void minimum(void)
 	struct plant_mem_guest conf = constant(100);
 
 	conf.start_kib = 512 * MIB;
-	mem_sim_add(s, &conf)->min_kib = 1500 * MIB;
-	mem_sim_add(s, &conf)->min_kib = 1500 * MIB;
+	mem_sim_add(s, &conf)->now.policy.min_kib = 1500 * MIB;
+	mem_sim_add(s, &conf)->now.policy.min_kib = 1500 * MIB;
 	mem_sim_run(s, 60);
 	even(s, 0, 2, "minimum beyond the host", 1.05);
 	ok(actual(s, 0) > 600, "minimum beyond the host: it gains (%.0f MiB)", actual(s, 0));
@@ -159,6 +159,65 @@ static void fairness(void)
 	even(s, 0, 2, "fairness", 1.08);
 	quiet(s, "fairness", 100);
 	safe(s, "fairness");
+	mem_sim_free(s);
+}
+
+/*
+ * Each grows by the same, in steps at times of its own, as a guest does that its host runs now
+ * and then: growth rates seen, and so what it is granted, differ.
+ */
+static void uneven_growth(uint64_t seed)
+{
+	struct mem_sim *s = mem_sim_new(8192, NULL, 5, seed);
+
+	for (int i = 0; i < 4; i++) {
+		struct plant_mem_guest conf = constant(100);
+
+		conf.work.points = 0;
+		for (int k = 0; k < 10; k++) {
+			double at = 20 + 5 * k + 0.9 * i, rate = 20 + 20 * i;
+			size_t n = conf.work.points;
+
+			conf.work.point[n].at_s = at;
+			conf.work.point[n].kib = (100 + 40 * k) * MIB;
+			conf.work.point[n + 1].at_s = at + 40 / rate;
+			conf.work.point[n + 1].kib = (140 + 40 * k) * MIB;
+			conf.work.points += 2;
+		}
+		mem_sim_add(s, &conf);
+	}
+	mem_sim_run(s, 200);
+	even(s, 0, 4, "uneven growth", 1.05);
+	quiet(s, "uneven growth", 300);
+	safe(s, "uneven growth");
+	mem_sim_free(s);
+}
+
+/* Files in its cache stay while the host is well, and go when another guest grows. */
+static void caches(void)
+{
+	struct mem_sim *s = mem_sim_new(3400, NULL, 5, 23);
+	struct plant_mem_guest conf = constant(150);
+	struct plant_mem_truth t;
+
+	conf.cache_kib = 700 * MIB;
+	conf.start_kib = 1400 * MIB;
+	mem_sim_add(s, &conf);
+	conf = growing(100, 1500, 250, 20);
+	mem_sim_add(s, &conf);
+	mem_sim_run(s, 240);
+	t = mem_sim_truth(s, 0);
+	ok(t.actual_kib - t.use_kib - t.unused_kib > 690 * MIB, "caches: they stay (%.0f MiB)",
+	   (double)(t.actual_kib - t.use_kib - t.unused_kib) / MIB);
+	ok(t.unused_kib >= 128 * MIB && t.unused_kib < 320 * MIB,
+	   "caches: beside them 128 MiB stay unused, and no more than is not clearly idle (%.0f MiB)",
+	   (double)t.unused_kib / MIB);
+	quiet(s, "caches", 10);
+	mem_sim_run(s, 150);
+	ok(actual(s, 0) < 800, "caches: they go to who lacks memory (%.0f MiB)", actual(s, 0));
+	ok(mem_sim_truth(s, 1).free_kib > 128 * MIB, "caches: who has its need (%.0f MiB)",
+	   (double)mem_sim_truth(s, 1).free_kib / MIB);
+	safe(s, "caches");
 	mem_sim_free(s);
 }
 
@@ -234,8 +293,8 @@ static void transfer(double rate)
 		mem_sim_add(s, conf);
 	}
 	mem_sim_run(s, 60);
-	ok(s->report.spare_kib < 64 * (int64_t)MIB, "%s: nothing is spare (%.0f MiB)", name,
-	   (double)s->report.spare_kib / MIB);
+	ok(s->report.headroom_kib < 64 * (int64_t)MIB, "%s: nothing is spare (%.0f MiB)", name,
+	   (double)s->report.headroom_kib / MIB);
 	mem_sim_run(s, 60 + 600 / rate);
 	ok(actual(s, 0) < 700 && actual(s, 1) < 700, "%s: the free give (%.0f, %.0f MiB)", name,
 	   actual(s, 0), actual(s, 1));
@@ -250,7 +309,8 @@ static void transfer(double rate)
 static void surge(void)
 {
 	struct plant_course others = {
-		4, { { 100, 0 }, { 130, 2048 * MIB }, { 240, 2048 * MIB }, { 241, 0 } }
+		.points = 4,
+		.point = { { 100, 0 }, { 130, 2048 * MIB }, { 240, 2048 * MIB }, { 241, 0 } }
 	};
 	struct mem_sim *s = mem_sim_new(7600, &others, 5, 14);
 	double least = INFINITY;
@@ -300,6 +360,9 @@ static void pressure(void)
 	s->pressure = 0;
 	mem_sim_run(s, 60);
 	ok(s->report.state == HOST_OK, "pressure: gone, well again");
+	mem_sim_run(s, 60);
+	ok(least_free(s, 0, 4) >= 210, "pressure: and all have comfort again (%.0f MiB)",
+	   least_free(s, 0, 4));
 	quiet(s, "pressure", 100);
 	safe(s, "pressure");
 	mem_sim_free(s);
@@ -355,7 +418,7 @@ static void refusal(void)
 		odd.start_kib = 1000 * MIB;
 		s = beside(odd, 4500);
 		if (i == 0)
-			s->guest[0].state = GUEST_FOREIGN;
+			s->now.guest[0].now.state = GUEST_UNMANAGED;
 		mem_sim_run(s, 300);
 		safe(s, i ? "refusal" : "no refusal");
 		starved[i] = 0;
@@ -375,8 +438,9 @@ static void somebody_else(void)
 	mem_sim_run(s, 120);
 	plant_mem_target(s->plant, 0, 1500 * MIB);
 	mem_sim_run(s, 8);
-	ok(s->guest[0].target_kib > 1400 * MIB, "somebody else's target: adopted (%.0f MiB)",
-	   (double)s->guest[0].target_kib / MIB);
+	ok(s->view.guest[0].mem.target_kib > 1400 * MIB,
+	   "somebody else's target: adopted (%.0f MiB)",
+	   (double)s->view.guest[0].mem.target_kib / MIB);
 	mem_sim_run(s, 300);
 	plant_mem_target(s->plant, 0, 300 * MIB);
 	mem_sim_run(s, 60);
@@ -401,7 +465,7 @@ static void asleep(double seconds)
 		mem_sim_add(s, &conf);
 	}
 	mem_sim_run(s, 50);
-	plant_mem_advance(s->plant, (int64_t)(seconds * SECOND_NS));
+	plant_mem_advance(s->plant, (int64_t)(seconds * NS_PER_S));
 	mem_sim_run(s, 200);
 	ok(least_free(s, 0, 4) > 100, "asleep for %.0f s: all have room (%.0f MiB)", seconds,
 	   least_free(s, 0, 4));
@@ -414,14 +478,36 @@ static void locked(bool hugepages)
 {
 	struct mem_sim *s = beside(constant(150), 6144);
 
-	s->guest[0].locked = !hugepages;
-	s->guest[0].hugepages = hugepages;
+	s->now.guest[0].now.locked = !hugepages;
+	s->now.guest[0].now.hugepages = hugepages;
 	mem_sim_run(s, 400);
-	ok(s->guest[0].reason == MEM_LOCKED && s->guest[0].mem.command_ns == 0,
+	ok(s->view.guest[0].plan.reason == MEM_LOCKED && s->view.guest[0].mem.command_ns == 0,
 	   "%s: left alone", hugepages ? "hugepages" : "locked");
 	ok(least_free(s, 1, 3) > 150, "%s: the others have room (%.0f MiB)",
 	   hugepages ? "hugepages" : "locked", least_free(s, 1, 3));
 	safe(s, "locked");
+	mem_sim_free(s);
+}
+
+/*
+ * What one is taken to hold is wrong: 7 GiB, of which it never touches more than one.  Nothing
+ * is unpromised, but memory is there: it goes to those who would die, and no further.
+ */
+static void wrong_claim(void)
+{
+	struct plant_mem_guest odd = constant(800);
+	struct mem_sim *s;
+
+	odd.max_kib = 7168 * MIB;
+	s = beside(odd, 8192);
+	s->now.guest[0].now.locked = true;
+	mem_sim_run(s, 90);
+	ok(s->report.headroom_kib < 0, "wrong claim: nothing is unpromised (%.0f MiB)",
+	   (double)s->report.headroom_kib / MIB);
+	mem_sim_run(s, 300);
+	ok(least_free(s, 1, 3) >= 64, "wrong claim: the others have their floor (%.0f MiB)",
+	   least_free(s, 1, 3));
+	safe(s, "wrong claim");
 	mem_sim_free(s);
 }
 
@@ -450,8 +536,8 @@ static void stale(void)
 	odd.start_kib = 700 * MIB;
 	s = beside(odd, 4096);
 	mem_sim_run(s, 400);
-	ok(s->guest[0].reason == MEM_STALE, "stale: seen as such (%s)",
-	   mem_reason_name(s->guest[0].reason));
+	ok(s->view.guest[0].plan.reason == MEM_STALE, "stale: seen as such (%s)",
+	   mem_reason_name(s->view.guest[0].plan.reason));
 	safe(s, "stale");
 	mem_sim_free(s);
 }
@@ -477,9 +563,45 @@ static void keeps_pages(void)
 	odd.keeps_pages = true;
 	s = beside(odd, 6144);
 	mem_sim_run(s, 600);
-	ok(s->guest[0].mem.keeps, "pages not discarded: noticed");
+	ok(s->view.guest[0].mem.keeps, "pages not discarded: noticed");
 	quiet(s, "pages not discarded", 100);
 	safe(s, "pages not discarded");
+	mem_sim_free(s);
+}
+
+/* QEMU's own memory is all of its RSS: the guest's is in hugepages. */
+static void lie_by_hugepages(struct mem_sim *s, struct guest *g, size_t i)
+{
+	(void)s;
+	if (i == 0)
+		g->now.rss_kib = 90 * MIB;
+}
+
+/* Nobody could tell what its memory is: at most two probes, unless RSS follows. */
+static void unproven(bool keeps, mem_lie *lie, const char *name, double least, double most)
+{
+	struct plant_mem_guest odd = growing(1500, 200, 40, -100);
+	double peak = 0, taken = 0;
+	struct mem_sim *s;
+
+	odd.keeps_pages = keeps;
+	odd.start_kib = 1640 * MIB;
+	odd.cache_kib = 400 * MIB; /* all of it touched */
+	s = beside(odd, lie ? 8192 : 5500);
+	s->now.guest[0].now.unproven = true;
+	s->lie = lie;
+	for (int i = 0; i < 600; i++) {
+		mem_sim_run(s, 1);
+		peak = fmax(peak, actual(s, 0));
+		taken = fmax(taken, peak - actual(s, 0));
+	}
+	ok(taken >= least && taken <= most, "%s: %.0f MiB of it were taken", name, taken);
+	for (size_t i = 1; i < 4; i++)
+		ok(mem_sim_truth(s, i).free_kib > 100 * MIB,
+		   "%s: guest %zu has room (%.0f MiB)", name, i,
+		   (double)mem_sim_truth(s, i).free_kib / MIB);
+	quiet(s, name, 100);
+	safe(s, name);
 	mem_sim_free(s);
 }
 
@@ -519,20 +641,20 @@ static void lie_wildly(struct mem_sim *s, struct guest *g, size_t i)
 	(void)s;
 	if (i != 0)
 		return;
-	g->actual_kib = wild();
-	g->usable_kib = wild();
-	g->unused_kib = wild();
-	g->caches_kib = wild();
-	g->managed_kib = wild();
-	g->swap_out_kib = wild();
-	g->last_update_s = wild();
+	g->now.actual_kib = wild();
+	g->now.usable_kib = wild();
+	g->now.unused_kib = wild();
+	g->now.caches_kib = wild();
+	g->now.managed_kib = wild();
+	g->now.swap_out_kib = wild();
+	g->now.last_update_s = wild();
 }
 
 static void lie_greedily(struct mem_sim *s, struct guest *g, size_t i)
 {
 	(void)s;
 	if (i == 0)
-		g->usable_kib = g->unused_kib = g->caches_kib = 0;
+		g->now.usable_kib = g->now.unused_kib = g->now.caches_kib = 0;
 }
 
 static void lies(mem_lie *lie, const char *name)
@@ -540,6 +662,7 @@ static void lies(mem_lie *lie, const char *name)
 	struct mem_sim *s = beside(constant(150), 6144);
 
 	s->lie = lie;
+	s->watch[0].helpless = lie == lie_wildly; /* a quarter of such guests die */
 	noise_state = 42;
 	mem_sim_run(s, 400);
 	for (size_t i = 1; i < 4; i++)
@@ -554,7 +677,7 @@ static void lies(mem_lie *lie, const char *name)
 static void lie_by_clock(struct mem_sim *s, struct guest *g, size_t i)
 {
 	if (i == 0 && mem_sim_now_s(s) > 100 && mem_sim_now_s(s) < 150)
-		g->last_update_s -= 3600;
+		g->now.last_update_s -= 3600;
 }
 
 /* Anything at all, on hosts that hold the liar at its maximum and no more than that. */
@@ -590,12 +713,13 @@ static void foreign(void)
 {
 	struct mem_sim *s = beside(growing(100, 800, 60, 20), 5120);
 
-	s->guest[0].state = GUEST_FOREIGN;
+	s->now.guest[0].now.state = GUEST_UNMANAGED;
 	mem_sim_run(s, 300);
-	ok(s->guest[0].reason == MEM_FOREIGN && s->guest[0].mem.command_ns == 0,
+	ok(s->view.guest[0].plan.reason == MEM_UNMANAGED &&
+		   s->view.guest[0].mem.command_ns == 0,
 	   "foreign: left alone");
-	ok(s->guest[0].claim_kib >= 450 * MIB, "foreign: its claim counts (%.0f MiB)",
-	   (double)s->guest[0].claim_kib / MIB);
+	ok(s->view.guest[0].plan.claim_kib >= 450 * MIB, "foreign: its claim counts (%.0f MiB)",
+	   (double)s->view.guest[0].plan.claim_kib / MIB);
 	mem_sim_free(s);
 }
 
@@ -646,6 +770,8 @@ int main(void)
 	equal_growth(8, 5120);
 	equal_growth(40, 5120);
 	fairness();
+	uneven_growth(24);
+	caches();
 	surge();
 	pressure();
 	odd_balloon(BALLOON_IDEAL, "ideal balloon");
@@ -661,10 +787,14 @@ int main(void)
 	asleep(3600);
 	locked(false);
 	locked(true);
+	wrong_claim();
 	reboot();
 	stale();
 	pause_resume();
 	keeps_pages();
+	unproven(false, NULL, "unknown memory, ordinary", 1000, 2048);
+	unproven(true, NULL, "unknown memory, locked", 60, 128);
+	unproven(false, lie_by_hugepages, "unknown memory, hugepages", 0, 0);
 	swapping();
 	lies(lie_wildly, "wild figures");
 	lies(lie_greedily, "greedy figures");

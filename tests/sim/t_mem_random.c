@@ -2,14 +2,17 @@
  * t_mem_random.c - the memory policy on random simulated hosts.
  *
  *	t_mem_random			200 hosts nobody had seen when the rules were made; TAP
- *	t_mem_random FIRST LAST [-v]	these seeds, figures only
+ *	t_mem_random [-v] FIRST LAST	these seeds, figures only
+ *	-T NAME=VALUE			one of the policy's tunables, such as keep_s=60
  */
-#include "mem_hosts.h"
+#include "lib/tunable.h"
+#include "policy/mem_tunables.h"
+#include "tests/sim/mem_hosts.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 #define INTERVAL_S 5
 #define CALM       0.15
@@ -23,9 +26,11 @@ struct sums {
 	unsigned hosts, deaths, helpless, tight_deaths, doomed, fatal, breaches, busy,
 		violations;
 	unsigned of_host[SEEDS], guests, calm_guests, calm_commands; /* calm: slack from 15 % */
-	double commands, starved_s, idle_mib, moved_mib, least_available_mib;
+	double commands, starved_s, idle_mib, caches_mib, moved_mib, least_available_mib;
 	double breach_s;
 };
+
+static struct mem_tunables tune;
 
 static void run(struct sums *sum, uint64_t seed, bool verbose)
 {
@@ -35,6 +40,7 @@ static void run(struct sums *sum, uint64_t seed, bool verbose)
 
 	random_host(&h, seed);
 	s = random_host_sim(&h, INTERVAL_S);
+	s->conf.tune = tune;
 	s->no_managed = getenv("NO_MANAGED") != NULL;
 	f = &s->figures;
 	mem_sim_run(s, HOST_SECONDS);
@@ -55,6 +61,7 @@ static void run(struct sums *sum, uint64_t seed, bool verbose)
 	sum->calm_commands += h.slack < CALM ? 0 : f->commands;
 	sum->starved_s += f->starved_s;
 	sum->idle_mib += f->idle_mib / f->ticks / (double)h.n;
+	sum->caches_mib += f->caches_mib / f->ticks / (double)h.n;
 	sum->moved_mib += f->moved_mib;
 	sum->violations += s->violations;
 	sum->least_available_mib = fmin(sum->least_available_mib, f->least_available_mib);
@@ -101,22 +108,47 @@ static void print(const struct sums *s)
 	       s->hosts, s->deaths, s->fatal, s->doomed, s->tight_deaths, s->helpless,
 	       s->breaches, s->breach_s, s->least_available_mib);
 	printf("# per host: %.1f commands (%u hosts with %d or more), starved %.1f guest-s, idle "
-	       "%.0f MiB a guest, %.0f MiB moved; %u violations\n",
+	       "%.0f MiB a guest beside %.0f MiB of caches, %.0f MiB moved; %u violations\n",
 	       s->commands / n, s->busy, COMMANDS, s->starved_s / n, s->idle_mib / n,
-	       s->moved_mib / n, s->violations);
+	       s->caches_mib / n, s->moved_mib / n, s->violations);
+}
+
+/* -T name=value: one of the policy's tunables. */
+static void set(const char *text)
+{
+	if (tunable_assign(mem_tunable, mem_tunable_count, text, &tune) == 0)
+		return;
+	fprintf(stderr, "t_mem_random: -T '%s': no tunable of that name, or out of its range\n",
+		text);
+	exit(2);
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t first = argc > 2 ? strtoull(argv[1], NULL, 10) : FIRST_SEED;
-	uint64_t last = argc > 2 ? strtoull(argv[2], NULL, 10) : FIRST_SEED + SEEDS - 1;
+	uint64_t first = FIRST_SEED, last = FIRST_SEED + SEEDS - 1;
 	struct sums sum = { .least_available_mib = INFINITY };
+	bool verbose = false, chosen;
+	int c;
 
+	tune = mem_tunables_default;
+	while ((c = getopt(argc, argv, "vT:")) != -1) {
+		if (c == 'v')
+			verbose = true;
+		else if (c == 'T')
+			set(optarg);
+		else
+			return 2;
+	}
+	chosen = argc - optind == 2;
+	if (chosen) {
+		first = strtoull(argv[optind], NULL, 10);
+		last = strtoull(argv[optind + 1], NULL, 10);
+	}
 	for (uint64_t seed = first; seed <= last; seed++)
-		run(&sum, seed, argc > 3 && strcmp(argv[3], "-v") == 0);
+		run(&sum, seed, verbose);
 	print(&sum);
 	print_commands(&sum);
-	if (argc > 2)
+	if (chosen)
 		return 0;
 	ok(sum.violations == 0, "random hosts: every invariant holds (%u broken)",
 	   sum.violations);

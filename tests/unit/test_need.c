@@ -1,8 +1,6 @@
 /*
  * test_need.c - what one guest needs, from samples fed second by second.
  */
-#include "../../vmbal.h"
-
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +9,11 @@
 
 #include <cmocka.h>
 
-#define MIB       1024ull
-#define SECOND_NS 1000000000LL
+#include "lib/units.h"
+#include "policy/mem.h"
+#include "policy/need.h"
+
+#define MIB       ((uint64_t)KIB_PER_MIB)
 #define INTERVAL  5.0
 
 struct feed {
@@ -22,29 +23,29 @@ struct feed {
 
 static struct feed fresh(void)
 {
-	struct feed f = { .now_ns = 100 * SECOND_NS };
+	struct feed f = { .now_ns = 100 * NS_PER_S };
 
-	f.g.max_kib = 2048 * MIB;
-	f.g.min_kib = 100 * MIB;
-	f.g.actual_kib = 1024 * MIB;
-	f.g.usable_kib = f.g.unused_kib = f.g.caches_kib = KIB_UNKNOWN;
-	f.g.managed_kib = f.g.swap_out_kib = KIB_UNKNOWN;
-	f.g.boot_id = 1;
+	f.g.now.max_kib = 2048 * MIB;
+	f.g.now.policy.min_kib = 100 * MIB;
+	f.g.now.actual_kib = 1024 * MIB;
+	f.g.now.usable_kib = f.g.now.unused_kib = f.g.now.caches_kib = KIB_UNKNOWN;
+	f.g.now.managed_kib = f.g.now.swap_out_kib = KIB_UNKNOWN;
+	f.g.now.boot_id = 1;
 	return f;
 }
 
 static void observe(struct feed *f)
 {
-	need_observe(&f->g, f->now_ns);
-	need_levels(&f->g, INTERVAL, f->now_ns);
+	need_observe(&mem_tunables_default, &f->g, f->now_ns);
+	need_levels(&mem_tunables_default, &f->g, INTERVAL, f->now_ns);
 }
 
 /* One second passes and the guest reports that it uses so much. */
 static void uses(struct feed *f, uint64_t mib)
 {
-	f->now_ns += SECOND_NS;
-	f->g.last_update_s++;
-	f->g.usable_kib = f->g.actual_kib - mib * MIB;
+	f->now_ns += NS_PER_S;
+	f->g.now.last_update_s++;
+	f->g.now.usable_kib = f->g.now.actual_kib - mib * MIB;
 	observe(f);
 }
 
@@ -56,7 +57,7 @@ static void uses_for(struct feed *f, uint64_t mib, int seconds)
 
 static void silent(struct feed *f)
 {
-	f->now_ns += SECOND_NS;
+	f->now_ns += NS_PER_S;
 	observe(f);
 }
 
@@ -77,9 +78,9 @@ static void demand_is_what_cannot_be_given(void **state)
 
 	(void)state;
 	uses_for(&f, 400, 3);
-	near(mib(f.g.demand_kib), 400, 1);
-	near(mib(f.g.free_kib), 624, 1);
-	near(f.g.velocity, 0, 1);
+	near(mib(f.g.plan.demand_kib), 400, 1);
+	near(mib(f.g.plan.headroom_kib), 624, 1);
+	near(f.g.plan.growth_kib_s, 0, 1);
 }
 
 static void falls_back_on_unused_and_caches(void **state)
@@ -87,18 +88,18 @@ static void falls_back_on_unused_and_caches(void **state)
 	struct feed f = fresh();
 
 	(void)state;
-	f.g.unused_kib = 500 * MIB;
+	f.g.now.unused_kib = 500 * MIB;
 	for (int i = 0; i < 3; i++) {
-		f.g.last_update_s++;
+		f.g.now.last_update_s++;
 		silent(&f);
 	}
-	near(mib(f.g.demand_kib), 524, 1);
-	f.g.caches_kib = 100 * MIB;
+	near(mib(f.g.plan.demand_kib), 524, 1);
+	f.g.now.caches_kib = 100 * MIB;
 	for (int i = 0; i < 8; i++) {
-		f.g.last_update_s++;
+		f.g.now.last_update_s++;
 		silent(&f);
 	}
-	near(mib(f.g.demand_kib), 424, 1);
+	near(mib(f.g.plan.demand_kib), 424, 1);
 }
 
 static void no_stats_no_demand(void **state)
@@ -108,11 +109,11 @@ static void no_stats_no_demand(void **state)
 	(void)state;
 	for (int i = 0; i < 5; i++)
 		silent(&f);
-	assert_false(need_fresh(&f.g, f.now_ns));
+	assert_false(need_fresh(&mem_tunables_default, &f.g, f.now_ns));
 	assert_false(f.g.need.ever_reported);
-	f.g.last_update_s++;
+	f.g.now.last_update_s++;
 	silent(&f); /* a stamp, but no figures */
-	assert_false(need_fresh(&f.g, f.now_ns));
+	assert_false(need_fresh(&mem_tunables_default, &f.g, f.now_ns));
 }
 
 static void stale_after_five_seconds(void **state)
@@ -123,11 +124,11 @@ static void stale_after_five_seconds(void **state)
 	uses_for(&f, 400, 3);
 	for (int i = 0; i < 4; i++)
 		silent(&f);
-	assert_true(need_fresh(&f.g, f.now_ns));
+	assert_true(need_fresh(&mem_tunables_default, &f.g, f.now_ns));
 	silent(&f);
-	assert_false(need_fresh(&f.g, f.now_ns));
+	assert_false(need_fresh(&mem_tunables_default, &f.g, f.now_ns));
 	uses(&f, 400);
-	assert_true(need_fresh(&f.g, f.now_ns));
+	assert_true(need_fresh(&mem_tunables_default, &f.g, f.now_ns));
 }
 
 static void levels_are_ordered_and_bounded(void **state)
@@ -136,16 +137,16 @@ static void levels_are_ordered_and_bounded(void **state)
 
 	(void)state;
 	uses_for(&f, 400, 3);
-	near(mib(f.g.floor_kib), 464, 1);
-	near(mib(f.g.survive_kib), 464, 1);
-	near(mib(f.g.wanted_kib), 528, 1);
-	near(mib(f.g.comfort_kib), 624, 1);
-	f.g.actual_kib = 2048 * MIB;
+	near(mib(f.g.plan.floor_kib), 464, 1);
+	near(mib(f.g.plan.survive_kib), 464, 1);
+	near(mib(f.g.plan.need_kib), 528, 1);
+	near(mib(f.g.plan.comfort_kib), 624, 1);
+	f.g.now.actual_kib = 2048 * MIB;
 	uses_for(&f, 2040, 9);
-	assert_int_equal(f.g.comfort_kib, 2048 * MIB);
-	assert_int_equal(f.g.floor_kib, 2048 * MIB);
+	assert_int_equal(f.g.plan.comfort_kib, 2048 * MIB);
+	assert_int_equal(f.g.plan.floor_kib, 2048 * MIB);
 	uses_for(&f, 0, 9);
-	assert_int_equal(f.g.floor_kib, 100 * MIB);
+	assert_int_equal(f.g.plan.floor_kib, 100 * MIB);
 }
 
 static void growth_is_seen_at_once_and_halves(void **state)
@@ -155,11 +156,11 @@ static void growth_is_seen_at_once_and_halves(void **state)
 	(void)state;
 	uses_for(&f, 400, 3);
 	uses(&f, 440);
-	near(f.g.velocity / MIB, 40, 1);
-	near(mib(f.g.survive_kib), 440 + 64 + 3 * 40, 2);
-	near(mib(f.g.wanted_kib), 440 + 128 + 6 * 40, 2);
+	near(f.g.plan.growth_kib_s / MIB, 40, 1);
+	near(mib(f.g.plan.survive_kib), 440 + 64 + 3 * 40, 2);
+	near(mib(f.g.plan.need_kib), 440 + 128 + 6 * 40, 2);
 	uses_for(&f, 440, 5);
-	near(f.g.velocity / MIB, 20, 1);
+	near(f.g.plan.growth_kib_s / MIB, 20, 1);
 }
 
 static void noise_is_no_growth(void **state)
@@ -169,9 +170,9 @@ static void noise_is_no_growth(void **state)
 	(void)state;
 	for (int i = 0; i < 60; i++)
 		uses(&f, 400 + (uint64_t)(i % 3) * 6);
-	near(f.g.velocity / MIB, 0, 0.1);
+	near(f.g.plan.growth_kib_s / MIB, 0, 0.1);
 	uses(&f, 450);
-	assert_true(f.g.velocity / MIB > 10);
+	assert_true(f.g.plan.growth_kib_s / MIB > 10);
 }
 
 static void regrowth_below_the_peak_is_covered(void **state)
@@ -182,8 +183,8 @@ static void regrowth_below_the_peak_is_covered(void **state)
 	uses_for(&f, 400, 5);
 	uses(&f, 300);
 	uses(&f, 340);
-	near(f.g.velocity, 0, 1);
-	assert_true(f.g.wanted_kib >= 528 * MIB);
+	near(f.g.plan.growth_kib_s, 0, 1);
+	assert_true(f.g.plan.need_kib >= 528 * MIB);
 }
 
 static void the_peak_is_forgotten(void **state)
@@ -193,16 +194,16 @@ static void the_peak_is_forgotten(void **state)
 	(void)state;
 	uses_for(&f, 800, 3);
 	uses(&f, 400);
-	near(mib(f.g.floor_kib), 864, 1);
+	near(mib(f.g.plan.floor_kib), 864, 1);
 	uses(&f, 400);
-	near(mib(f.g.floor_kib), 464, 1);
-	uses_for(&f, 400, PEAK_SECONDS - 3);
-	near(mib(f.g.wanted_kib), 960, 1);
+	near(mib(f.g.plan.floor_kib), 464, 1);
+	uses_for(&f, 400, mem_tunables_default.peak_s - 3);
+	near(mib(f.g.plan.need_kib), 960, 1);
 	uses_for(&f, 400, 2);
-	near(mib(f.g.wanted_kib), 528, 1);
-	assert_true(f.g.comfort_kib > 800 * MIB); /* but what worked may come back */
+	near(mib(f.g.plan.need_kib), 528, 1);
+	assert_true(f.g.plan.comfort_kib > 800 * MIB); /* but what worked may come back */
 	uses_for(&f, 400, 600);
-	near(mib(f.g.comfort_kib), 624, 1);
+	near(mib(f.g.plan.comfort_kib), 624, 1);
 }
 
 static void late_figures_are_not_believed(void **state)
@@ -211,14 +212,14 @@ static void late_figures_are_not_believed(void **state)
 
 	(void)state;
 	uses_for(&f, 400, 3);
-	f.g.actual_kib += 500 * MIB; /* new actual, old usable */
-	f.now_ns += SECOND_NS;
-	f.g.last_update_s++;
+	f.g.now.actual_kib += 500 * MIB; /* new actual, old usable */
+	f.now_ns += NS_PER_S;
+	f.g.now.last_update_s++;
 	observe(&f);
-	near(mib(f.g.demand_kib), 400, 1);
+	near(mib(f.g.plan.demand_kib), 400, 1);
 	uses_for(&f, 400, 3);
-	near(mib(f.g.demand_kib), 400, 1);
-	near(f.g.velocity, 0, 1);
+	near(mib(f.g.plan.demand_kib), 400, 1);
+	near(f.g.plan.growth_kib_s, 0, 1);
 }
 
 /* A slow balloon moves for minutes: the guest is not to be blind for so long. */
@@ -229,13 +230,13 @@ static void rough_figures_are_better_than_none(void **state)
 	(void)state;
 	uses_for(&f, 400, 3);
 	for (int i = 0; i < 4; i++) {
-		f.g.actual_kib -= 10 * MIB;
+		f.g.now.actual_kib -= 10 * MIB;
 		uses(&f, 500);
 	}
-	near(mib(f.g.demand_kib), 400, 1);
-	f.g.actual_kib -= 10 * MIB;
+	near(mib(f.g.plan.demand_kib), 400, 1);
+	f.g.now.actual_kib -= 10 * MIB;
 	uses(&f, 500);
-	near(mib(f.g.demand_kib), 500, 1);
+	near(mib(f.g.plan.demand_kib), 500, 1);
 }
 
 static void mem_total_shows_demand_while_the_balloon_moves(void **state)
@@ -243,16 +244,16 @@ static void mem_total_shows_demand_while_the_balloon_moves(void **state)
 	struct feed f = fresh();
 
 	(void)state;
-	f.g.managed_kib = f.g.actual_kib - 50 * MIB;
+	f.g.now.managed_kib = f.g.now.actual_kib - 50 * MIB;
 	uses_for(&f, 400, 3);
 	assert_true(f.g.need.follows);
-	f.g.actual_kib += 500 * MIB; /* libvirt shows it, the guest's snapshot is older */
-	f.now_ns += SECOND_NS;
-	f.g.last_update_s++;
-	f.g.usable_kib -= 30 * MIB; /* in which it had grown */
+	f.g.now.actual_kib += 500 * MIB; /* libvirt shows it, the guest's snapshot is older */
+	f.now_ns += NS_PER_S;
+	f.g.now.last_update_s++;
+	f.g.now.usable_kib -= 30 * MIB; /* in which it had grown */
 	observe(&f);
-	near(mib(f.g.demand_kib), 430, 1);
-	near(f.g.velocity / MIB, 30, 1);
+	near(mib(f.g.plan.demand_kib), 430, 1);
+	near(f.g.plan.growth_kib_s / MIB, 30, 1);
 }
 
 static void mem_total_that_stays_is_not_used(void **state)
@@ -260,7 +261,7 @@ static void mem_total_that_stays_is_not_used(void **state)
 	struct feed f = fresh();
 
 	(void)state;
-	f.g.managed_kib = 2000 * MIB; /* deflate-on-oom: ballooned pages count */
+	f.g.now.managed_kib = 2000 * MIB; /* deflate-on-oom: ballooned pages count */
 	uses_for(&f, 400, 3);
 	assert_false(f.g.need.follows);
 }
@@ -270,14 +271,14 @@ static void swapping_out_is_a_debt(void **state)
 	struct feed f = fresh();
 
 	(void)state;
-	f.g.swap_out_kib = 1000;
+	f.g.now.swap_out_kib = 1000;
 	uses_for(&f, 400, 3);
 	assert_false(f.g.need.swapping);
-	f.g.swap_out_kib += 100 * MIB;
+	f.g.now.swap_out_kib += 100 * MIB;
 	uses(&f, 300); /* what went out made room */
 	assert_true(f.g.need.swapping);
-	near(mib(f.g.floor_kib), 400 + 100 + 64, 1);
-	f.g.swap_out_kib = 0; /* a counter that goes back is no swapping */
+	near(mib(f.g.plan.floor_kib), 400 + 100 + 64, 1);
+	f.g.now.swap_out_kib = 0; /* a counter that goes back is no swapping */
 	uses(&f, 300);
 	assert_false(f.g.need.swapping);
 }
@@ -288,13 +289,13 @@ static void a_restart_forgets(void **state)
 
 	(void)state;
 	uses_for(&f, 800, 3);
-	f.g.boot_id = 2;
+	f.g.now.boot_id = 2;
 	silent(&f);
-	assert_false(need_fresh(&f.g, f.now_ns));
+	assert_false(need_fresh(&mem_tunables_default, &f.g, f.now_ns));
 	assert_true(f.g.need.ever_reported);
 	assert_int_equal(f.g.need.boot_ns, f.now_ns);
 	uses_for(&f, 200, 4);
-	near(mib(f.g.demand_kib), 200, 1);
+	near(mib(f.g.plan.demand_kib), 200, 1);
 }
 
 static void small_guests_scale(void **state)
@@ -302,12 +303,12 @@ static void small_guests_scale(void **state)
 	struct feed f = fresh();
 
 	(void)state;
-	f.g.max_kib = 256 * MIB;
-	f.g.min_kib = 64 * MIB;
-	f.g.actual_kib = 256 * MIB;
+	f.g.now.max_kib = 256 * MIB;
+	f.g.now.policy.min_kib = 64 * MIB;
+	f.g.now.actual_kib = 256 * MIB;
 	uses_for(&f, 100, 3);
-	near(mib(f.g.floor_kib), 132, 1);
-	near(mib(f.g.wanted_kib), 164, 1);
+	near(mib(f.g.plan.floor_kib), 132, 1);
+	near(mib(f.g.plan.need_kib), 164, 1);
 }
 
 static uint64_t wild(void)
@@ -324,21 +325,24 @@ static void absurd_figures_stay_within_bounds(void **state)
 	(void)state;
 	srand(7);
 	for (int i = 0; i < 20000; i++) {
-		f.g.usable_kib = wild();
-		f.g.unused_kib = wild();
-		f.g.caches_kib = wild();
-		f.g.managed_kib = wild();
-		f.g.swap_out_kib = wild();
-		f.g.last_update_s = wild();
-		f.g.actual_kib = wild() % (2048 * MIB + 1);
-		f.now_ns += rand() % (3 * SECOND_NS);
+		f.g.now.usable_kib = wild();
+		f.g.now.unused_kib = wild();
+		f.g.now.caches_kib = wild();
+		f.g.now.managed_kib = wild();
+		f.g.now.swap_out_kib = wild();
+		f.g.now.last_update_s = wild();
+		f.g.now.actual_kib = wild() % (2048 * MIB + 1);
+		f.now_ns += rand() % (3 * NS_PER_S);
 		observe(&f);
-		assert_true(f.g.demand_kib <= f.g.max_kib && f.g.free_kib <= f.g.actual_kib);
-		assert_true(f.g.velocity >= 0 && f.g.velocity <= 2 * (double)f.g.max_kib);
-		assert_true(f.g.min_kib <= f.g.floor_kib && f.g.floor_kib <= f.g.survive_kib);
-		assert_true(f.g.survive_kib <= f.g.wanted_kib);
-		assert_true(f.g.wanted_kib <= f.g.comfort_kib);
-		assert_true(f.g.comfort_kib <= f.g.max_kib);
+		assert_true(f.g.plan.demand_kib <= f.g.now.max_kib &&
+			    f.g.plan.headroom_kib <= f.g.now.actual_kib);
+		assert_true(f.g.plan.growth_kib_s >= 0 &&
+			    f.g.plan.growth_kib_s <= 2 * (double)f.g.now.max_kib);
+		assert_true(f.g.now.policy.min_kib <= f.g.plan.floor_kib &&
+			    f.g.plan.floor_kib <= f.g.plan.survive_kib);
+		assert_true(f.g.plan.survive_kib <= f.g.plan.need_kib);
+		assert_true(f.g.plan.need_kib <= f.g.plan.comfort_kib);
+		assert_true(f.g.plan.comfort_kib <= f.g.now.max_kib);
 	}
 }
 

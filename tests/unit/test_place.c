@@ -1,6 +1,10 @@
 /*
  * test_place.c - bounds and plans, against an exhaustive search on small hosts.
  */
+#include "lib/cpuset.h"
+#include "policy/cpu.h"
+#include "policy/place.h"
+#include "policy/sample.h"
 #include "tests/fake/plant_cpu.h"
 
 #include <math.h>
@@ -12,8 +16,8 @@
 #include <cmocka.h>
 
 #define TINY   1e-9
-#define N_MOST 512
-#define M_MOST 16
+#define N_MOST 1024
+#define M_MOST 128
 #define ORACLE 65536 /* placements that may be tried one by one */
 #define AIM    1.03
 #define STOP   3.5
@@ -25,14 +29,17 @@ static int at[N_MOST];
 static struct place pl;
 static void *work;
 
-/* A host of m bins and n vCPUs; allowed sets and other load as asked. */
-static void host(struct plant *dice, size_t m, size_t n, bool fences, bool others)
+/* A host of m bins and n vCPUs; allowed sets and background load as asked. */
+static void host(struct plant *dice, size_t m, size_t n, bool allowed, bool others)
 {
 	memset(vcpu, 0, sizeof(vcpu));
 	memset(sets, 0, sizeof(sets));
 	for (size_t b = 0; b < m; b++) {
-		bin[b] = (struct bin){ .capacity = 1, .core = -1, .cache = -1, .node = -1 };
-		bin[b].other = others && plant_uniform(dice) < 0.3 ? plant_uniform(dice) : 0;
+		bin[b] = (struct bin){
+			.now.capacity = 1, .now.core = -1, .now.cache = -1, .now.node = -1
+		};
+		bin[b].plan.background =
+			others && plant_uniform(dice) < 0.3 ? plant_uniform(dice) : 0;
 		for (size_t k = 0; k <= m; k++)
 			if (k != b + 1)
 				cpuset_add(&sets[k], (unsigned)b);
@@ -40,12 +47,12 @@ static void host(struct plant *dice, size_t m, size_t n, bool fences, bool other
 	for (size_t i = 0; i < n; i++) {
 		vcpu[i].uuid[0] = (unsigned char)(i >> 8);
 		vcpu[i].uuid[1] = (unsigned char)i;
-		vcpu[i].demand = plant_uniform(dice);
-		vcpu[i].allowed =
-			&sets[fences ? (size_t)(plant_uniform(dice) * (double)(m + 1)) : 0];
+		vcpu[i].plan.demand = plant_uniform(dice);
+		vcpu[i].now.allowed =
+			&sets[allowed ? (size_t)(plant_uniform(dice) * (double)(m + 1)) : 0];
 		do
-			vcpu[i].bin = (int)(plant_uniform(dice) * (double)m);
-		while (!cpuset_has(vcpu[i].allowed, (unsigned)vcpu[i].bin));
+			vcpu[i].now.bin = (int)(plant_uniform(dice) * (double)m);
+		while (!cpuset_has(vcpu[i].now.allowed, (unsigned)vcpu[i].now.bin));
 	}
 }
 
@@ -54,55 +61,55 @@ static void begin(size_t m, size_t n)
 	free(work);
 	work = malloc(place_work_size(n, m));
 	for (size_t i = 0; i < n; i++)
-		vcpu[i].node = -1;
-	place_begin(&pl, bin, m, vcpu, n, work);
+		vcpu[i].plan.nodes = NODE_ANY;
+	place_begin(&cpu_tunables_default, &pl, bin, m, vcpu, n, work);
 }
 
 /* ---- the oracle --------------------------------------------------------------------- */
 
 struct optimum {
-	double fullest;
+	double peak;
 	size_t moves; /* the fewest to a fullest of at most target; SIZE_MAX: none */
 };
 
-static bool placed(size_t m, size_t n, size_t code, double *fullest, size_t *moves)
+static bool placed(size_t m, size_t n, size_t code, double *peak, size_t *moves)
 {
 	double load[M_MOST];
 	bool mine[M_MOST] = { false };
 
 	for (size_t b = 0; b < m; b++)
-		load[b] = bin[b].other;
+		load[b] = bin[b].plan.background;
 	*moves = 0;
 	for (size_t i = 0; i < n; i++, code /= m) {
 		size_t b = code % m;
 
-		if (!cpuset_has(vcpu[i].allowed, (unsigned)b))
+		if (!cpuset_has(vcpu[i].now.allowed, (unsigned)b))
 			return false;
-		load[b] += vcpu[i].demand;
+		load[b] += vcpu[i].plan.demand;
 		mine[b] = true;
-		*moves += (int)b != vcpu[i].bin;
+		*moves += (int)b != vcpu[i].now.bin;
 	}
-	*fullest = 0;
+	*peak = 0;
 	for (size_t b = 0; b < m; b++)
-		*fullest = fmax(*fullest, mine[b] ? load[b] : 0);
+		*peak = fmax(*peak, mine[b] ? load[b] : 0);
 	return true;
 }
 
 static struct optimum oracle(size_t m, size_t n, double target)
 {
-	struct optimum o = { .fullest = 1e9, .moves = SIZE_MAX };
+	struct optimum o = { .peak = 1e9, .moves = SIZE_MAX };
 	size_t all = 1;
 
 	for (size_t i = 0; i < n; i++)
 		all *= m;
 	for (size_t code = 0; code < all; code++) {
-		double fullest;
+		double peak;
 		size_t moves;
 
-		if (!placed(m, n, code, &fullest, &moves))
+		if (!placed(m, n, code, &peak, &moves))
 			continue;
-		o.fullest = fmin(o.fullest, fullest);
-		if (fullest <= target + TINY && moves < o.moves)
+		o.peak = fmin(o.peak, peak);
+		if (peak <= target + TINY && moves < o.moves)
 			o.moves = moves;
 	}
 	return o;
@@ -112,31 +119,31 @@ static struct optimum oracle(size_t m, size_t n, double target)
 
 static void check_plan(size_t m, size_t n, struct place_score plan, struct place_score now)
 {
-	double load[M_MOST], fullest = 0, squares = 0;
+	double load[M_MOST], peak = 0, squares = 0;
 	bool mine[M_MOST] = { false };
 	size_t moves = 0;
 
 	for (size_t b = 0; b < m; b++)
-		load[b] = bin[b].other;
+		load[b] = bin[b].plan.background;
 	for (size_t i = 0; i < n; i++) {
 		assert_in_range(at[i], 0, m - 1);
-		assert_true(cpuset_has(vcpu[i].allowed, (unsigned)at[i]));
-		load[at[i]] += vcpu[i].demand;
+		assert_true(cpuset_has(vcpu[i].now.allowed, (unsigned)at[i]));
+		load[at[i]] += vcpu[i].plan.demand;
 		mine[at[i]] = true;
-		moves += at[i] != vcpu[i].bin;
+		moves += at[i] != vcpu[i].now.bin;
 	}
 	for (size_t b = 0; b < m; b++) {
-		fullest = fmax(fullest, mine[b] ? load[b] : 0);
+		peak = fmax(peak, mine[b] ? load[b] : 0);
 		squares += load[b] * load[b];
 	}
-	assert_float_equal(plan.fullest, fullest, 1e-6);
+	assert_float_equal(plan.peak, peak, 1e-6);
 	assert_float_equal(plan.squares, squares, 1e-6);
 	assert_int_equal(plan.moves, moves);
-	assert_true(plan.fullest <= now.fullest + TINY);
+	assert_true(plan.peak <= now.peak + TINY);
 	assert_true(plan.squares <= now.squares + TINY);
-	assert_true(plan.fullest >= pl.bound - 1e-6);
-	if (plan.fullest <= AIM * pl.bound + TINY)
-		assert_true(plan.moves >= bound_fewest(&pl, AIM * pl.bound));
+	assert_true(plan.peak >= pl.lower_bound - 1e-6);
+	if (plan.peak <= AIM * pl.lower_bound + TINY)
+		assert_true(plan.moves >= fewest_moves(&pl, AIM * pl.lower_bound));
 }
 
 static struct place_score plan(size_t m, size_t n)
@@ -168,11 +175,11 @@ static void against_the_oracle(void **state)
 		}
 		host(dice, m, n, k % 4 == 1, k % 4 == 2);
 		p = plan(m, n);
-		o = oracle(m, n, p.fullest);
-		assert_true(pl.bound <= o.fullest + 1e-6);
-		assert_true(bound_fewest(&pl, p.fullest) <= o.moves);
-		assert_true(p.fullest <= 1.25 * fmax(o.fullest, AIM * pl.bound));
-		ratio += p.fullest / fmax(o.fullest, TINY);
+		o = oracle(m, n, p.peak);
+		assert_true(pl.lower_bound <= o.peak + 1e-6);
+		assert_true(fewest_moves(&pl, p.peak) <= o.moves);
+		assert_true(p.peak <= 1.25 * fmax(o.peak, AIM * pl.lower_bound));
+		ratio += p.peak / fmax(o.peak, TINY);
 		hosts++;
 		extra += (double)p.moves - (double)o.moves;
 		comparable++;
@@ -199,12 +206,12 @@ static void planning_again_gives_nothing(void **state)
 		host(dice, m, n, k % 3 == 1, k % 5 == 1);
 		before = plan(m, n);
 		for (size_t i = 0; i < n; i++)
-			vcpu[i].bin = at[i];
+			vcpu[i].now.bin = at[i];
 		after = plan(m, n);
 		if (after.moves == 0)
 			continue;
 		again++;
-		assert_true(after.fullest <= before.fullest + TINY);
+		assert_true(after.peak <= before.peak + TINY);
 	}
 	print_message("# %u of 300 plans were bettered by a second one\n", again);
 	assert_true(again <= 30);
@@ -224,8 +231,8 @@ static void near_balance_no_plan_makes_it_worse(void **state)
 		host(dice, m, n, k % 3 == 0, k % 2);
 		plan(m, n);
 		for (size_t i = 0; i < n; i++) {
-			vcpu[i].bin = at[i];
-			vcpu[i].demand *= 0.95 + 0.1 * plant_uniform(dice);
+			vcpu[i].now.bin = at[i];
+			vcpu[i].plan.demand *= 0.95 + 0.1 * plant_uniform(dice);
 		}
 		plan(m, n);
 	}
@@ -256,7 +263,7 @@ static void names_hardly_matter(void **state)
 		}
 		after = plan(m, n);
 		differ += fabs(after.squares - before.squares) > 1e-6;
-		assert_true(fabs(after.fullest / before.fullest - 1) < 0.02);
+		assert_true(fabs(after.peak / before.peak - 1) < 0.02);
 	}
 	assert_true(differ <= 5);
 	plant_free(dice);
@@ -293,9 +300,9 @@ static double pins_over_fewest(bool equal)
 
 		host(dice, m, n, false, false);
 		for (size_t i = 0; i < n; i++)
-			vcpu[i].demand = equal ? 0.25 : vcpu[i].demand / 4;
+			vcpu[i].plan.demand = equal ? 0.25 : vcpu[i].plan.demand / 4;
 		p = plan(m, n);
-		fewest = bound_fewest(&pl, fmax(p.fullest, AIM * pl.bound));
+		fewest = fewest_moves(&pl, fmax(p.peak, AIM * pl.lower_bound));
 		if (fewest == 0)
 			continue;
 		sum += (double)p.moves / (double)fewest;
@@ -325,8 +332,8 @@ static void same(size_t m, size_t n, double demand, const int *where)
 
 	host(dice, m, n, false, false);
 	for (size_t i = 0; i < n; i++) {
-		vcpu[i].demand = demand;
-		vcpu[i].bin = where ? where[i] : 0;
+		vcpu[i].plan.demand = demand;
+		vcpu[i].now.bin = where ? where[i] : 0;
 	}
 	plant_free(dice);
 }
@@ -339,9 +346,9 @@ static void eight_hogs_on_one_of_four(void **state)
 	same(4, 8, 1, NULL);
 	p = plan(4, 8);
 	assert_int_equal(p.moves, 6);
-	assert_int_equal(bound_fewest(&pl, AIM * pl.bound), 6);
-	assert_float_equal(p.fullest, 2, TINY);
-	assert_float_equal(pl.bound, 2, 1e-3);
+	assert_int_equal(fewest_moves(&pl, AIM * pl.lower_bound), 6);
+	assert_float_equal(p.peak, 2, TINY);
+	assert_float_equal(pl.lower_bound, 2, 1e-3);
 }
 
 static void the_bound_knows_what_cannot_be_packed(void **state)
@@ -350,16 +357,17 @@ static void the_bound_knows_what_cannot_be_packed(void **state)
 
 	(void)state;
 	same(3, 6, 0.3, where);
-	vcpu[0].demand = vcpu[1].demand = 0.9; /* four small ones: not in one bin below 1.2 */
+	vcpu[0].plan.demand = vcpu[1].plan.demand =
+		0.9; /* four small ones: not in one bin below 1.2 */
 	begin(3, 6);
-	assert_float_equal(pl.bound, 1.2, 1e-3);
+	assert_float_equal(pl.lower_bound, 1.2, 1e-3);
 	same(3, 4, 0.6, where);
 	begin(3, 4);
-	assert_float_equal(pl.bound, 1.2, 1e-3);
+	assert_float_equal(pl.lower_bound, 1.2, 1e-3);
 	same(3, 5, 0.6, where);
-	vcpu[4].demand = 0.3;
+	vcpu[4].plan.demand = 0.3;
 	begin(3, 5);
-	assert_float_equal(pl.bound, 1.2, 1e-3);
+	assert_float_equal(pl.lower_bound, 1.2, 1e-3);
 }
 
 static void other_load_is_lost_capacity(void **state)
@@ -368,11 +376,11 @@ static void other_load_is_lost_capacity(void **state)
 
 	(void)state;
 	same(2, 4, 0.4, NULL);
-	bin[1].other = 0.9;
+	bin[1].plan.background = 0.9;
 	p = plan(2, 4);
-	assert_float_equal(pl.bound, 1.25, 1e-3);
+	assert_float_equal(pl.lower_bound, 1.25, 1e-3);
 	assert_int_equal(p.moves, 1);
-	assert_float_equal(p.fullest, 1.3, 1e-6);
+	assert_float_equal(p.peak, 1.3, 1e-6);
 }
 
 static void a_bin_that_is_none_of_ours_does_not_count(void **state)
@@ -382,41 +390,41 @@ static void a_bin_that_is_none_of_ours_does_not_count(void **state)
 
 	(void)state;
 	same(3, 2, 0.2, where);
-	bin[2].other = 1;
+	bin[2].plan.background = 1;
 	p = plan(3, 2);
 	assert_int_equal(p.moves, 0);
-	assert_float_equal(p.fullest, 0.2, 1e-6);
+	assert_float_equal(p.peak, 0.2, 1e-6);
 }
 
 static void who_must_be_placed_is(void **state)
 {
 	struct place_score p;
-	const int where[] = { 0, BIN_ASTRAY, BIN_FLOATS, BIN_FLOATS };
+	const int where[] = { 0, BIN_OUTSIDE, BIN_UNPINNED, BIN_UNPINNED };
 
 	(void)state;
 	same(3, 4, 0.5, where);
-	vcpu[1].why = VCPU_FENCE;
-	vcpu[2].why = VCPU_SETTLE;
+	vcpu[1].plan.why = VCPU_OUTSIDE;
+	vcpu[2].plan.why = VCPU_INITIAL;
 	begin(3, 4);
 	p = place_plan(&pl, AIM, STOP, 4, at);
 	assert_int_equal(p.moves, 2);
 	assert_int_equal(at[0], 0);
 	assert_int_equal(at[1], 1);
 	assert_int_equal(at[2], 2);
-	assert_int_equal(at[3], BIN_FLOATS);
-	assert_int_equal(bound_fewest(&pl, 9), 2);
+	assert_int_equal(at[3], BIN_UNPINNED);
+	assert_int_equal(fewest_moves(&pl, 9), 2);
 }
 
 static void what_floats_on_is_load_everywhere(void **state)
 {
-	const int where[] = { 0, BIN_FLOATS };
+	const int where[] = { 0, BIN_UNPINNED };
 
 	(void)state;
 	same(3, 2, 0.6, where);
 	begin(3, 2);
-	assert_float_equal(pl.other[1], 0.2, 1e-6);
-	assert_float_equal(place_now(&pl).fullest, 0.8, 1e-6);
-	assert_float_equal(pl.bound, 0.8, 1e-3);
+	assert_float_equal(pl.background[1], 0.2, 1e-6);
+	assert_float_equal(place_now(&pl).peak, 0.8, 1e-6);
+	assert_float_equal(pl.lower_bound, 0.8, 1e-3);
 }
 
 static void who_is_stuck_stays(void **state)
@@ -425,7 +433,7 @@ static void who_is_stuck_stays(void **state)
 
 	(void)state;
 	same(2, 4, 0.5, NULL);
-	vcpu[0].why = vcpu[1].why = VCPU_STUCK;
+	vcpu[0].plan.why = vcpu[1].plan.why = VCPU_HELD;
 	p = plan(2, 4);
 	assert_int_equal(p.moves, 2);
 	assert_int_equal(at[0], 0);
@@ -436,7 +444,7 @@ static void an_offline_bin_is_not_used(void **state)
 {
 	(void)state;
 	same(3, 6, 0.5, NULL);
-	bin[1].capacity = 0;
+	bin[1].now.capacity = 0;
 	plan(3, 6);
 	for (int i = 0; i < 6; i++)
 		assert_int_not_equal(at[i], 1);
@@ -446,7 +454,7 @@ static void an_offline_bin_is_not_used(void **state)
 static void threads(void)
 {
 	for (int b = 0; b < 8; b++)
-		bin[b].core = b % 4;
+		bin[b].now.core = b % 4;
 }
 
 static void two_threads_are_one_core(void **state)
@@ -457,13 +465,97 @@ static void two_threads_are_one_core(void **state)
 	same(8, 4, 1, all);
 	threads();
 	begin(8, 4);
-	assert_float_equal(pl.bound, 1, 1e-6);
-	assert_float_equal(place_plan(&pl, 1.03, 3.5, 4, at).fullest, 1, 1e-6);
+	assert_float_equal(pl.lower_bound, 1, 1e-6);
+	assert_float_equal(place_plan(&pl, 1.03, 3.5, 4, at).peak, 1, 1e-6);
 	same(8, 5, 1, all);
 	threads();
 	begin(8, 5);
-	assert_float_equal(pl.bound, 2 / 1.3, 1e-3);
-	assert_float_equal(place_plan(&pl, 1.03, 3.5, 5, at).fullest, 2 / 1.3, 1e-6);
+	assert_float_equal(pl.lower_bound, 2 / 1.3, 1e-3);
+	assert_float_equal(place_plan(&pl, 1.03, 3.5, 5, at).peak, 2 / 1.3, 1e-6);
+}
+
+/* A big host: 64 cores of 2 threads, b and b + 64, with 8 vCPUs a thread, where dice say. */
+static void big_host(struct plant *dice)
+{
+	host(dice, 128, 1024, false, false);
+	for (int b = 0; b < 128; b++)
+		bin[b].now.core = b % 64;
+	for (int i = 0; i < 1024; i++)
+		vcpu[i].plan.demand = 0.05 + 0.3 * plant_uniform(dice);
+	begin(128, 1024);
+}
+
+/* The most that one thread of a core has more than the other. */
+static double most_apart(void)
+{
+	double load[128] = { 0 }, most = 0;
+
+	for (int i = 0; i < 1024; i++)
+		load[at[i]] += vcpu[i].plan.demand;
+	for (int b = 0; b < 64; b++)
+		most = fmax(most, fabs(load[b] - load[b + 64]));
+	return most;
+}
+
+static void threads_of_a_core_are_evened_out(void **state)
+{
+	struct plant *dice = plant_new(1, 3);
+
+	(void)state;
+	for (int k = 0; k < 8; k++) {
+		struct place_score now, planned;
+
+		big_host(dice);
+		now = place_now(&pl);
+		planned = place_plan(&pl, AIM, STOP, 1024, at);
+		assert_true(planned.peak <= AIM * pl.lower_bound);
+		assert_true(planned.imbalance <= 4.5);
+		assert_true(planned.moves < 300);
+		assert_true(now.uneven > 1);
+		assert_true(most_apart() < 0.2);
+	}
+	plant_free(dice);
+}
+
+/* Cores are even: nothing but their threads is left to be evened out, where it pays. */
+static void once_cores_are_even(void **state)
+{
+	const int where[] = { 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 5, 5, 5 };
+	struct place_score p;
+
+	(void)state;
+	same(8, 14, 0.35, where);
+	for (int b = 0; b < 8; b++)
+		bin[b] = (struct bin){ .now.capacity = b % 4 < 2,
+				       .now.core = b % 4,
+				       .now.node = -1 };
+	begin(8, 14);
+	assert_true(place_now(&pl).imbalance > 20);
+	p = place_plan(&pl, AIM, STOP, 14, at);
+	assert_int_equal(p.moves,
+			 3); /* of 2.45 beside nothing; 1.4 beside 1.05 is as even as can be */
+	for (int i = 0; i < 3; i++)
+		assert_true(at[i] == 0 || at[i] == 4);
+	assert_float_equal(p.uneven, 0, 0.2);
+}
+
+/* One that fills a thread alone is not moved to and fro. */
+static void what_cannot_be_evened_out_is_left(void **state)
+{
+	const int where[] = { 0, 1, 4 };
+	struct place_score p;
+
+	(void)state;
+	same(8, 3, 0.9, where);
+	vcpu[2].plan.demand = 0.2;
+	for (int b = 0; b < 8; b++)
+		bin[b] = (struct bin){ .now.capacity = b % 4 < 2,
+				       .now.core = b % 4,
+				       .now.node = -1 };
+	begin(8, 3);
+	p = place_now(&pl);
+	assert_float_equal(p.uneven, 0, TINY);
+	assert_int_equal(place_plan(&pl, AIM, STOP, 3, at).moves, 0);
 }
 
 static void of_equal_bins_the_nearest(void **state)
@@ -473,10 +565,30 @@ static void of_equal_bins_the_nearest(void **state)
 	(void)state;
 	same(4, 2, 1, all);
 	for (int b = 0; b < 4; b++)
-		bin[b].node = bin[b].cache = b == 0 || b == 3;
+		bin[b].now.node = bin[b].now.cache = b == 0 || b == 3;
 	begin(4, 2);
 	assert_int_equal(place_plan(&pl, 1.03, 3.5, 2, at).moves, 1);
 	assert_int_equal(at[0] + at[1], 3);
+}
+
+static void of_equal_bins_those_near_its_memory(void **state)
+{
+	const int all[2] = { 0 };
+
+	(void)state;
+	same(4, 2, 1, all);
+	for (int b = 0; b < 4; b++)
+		bin[b].now.node = b / 2;
+	for (int i = 0; i < 2; i++) {
+		vcpu[i].plan.nodes = 3;
+		vcpu[i].now.memory.nodes = 2;
+		vcpu[i].plan.why = VCPU_INITIAL;
+		vcpu[i].now.bin = BIN_UNPINNED;
+	}
+	work = realloc(work, place_work_size(2, 4));
+	place_begin(&cpu_tunables_default, &pl, bin, 4, vcpu, 2, work);
+	place_plan(&pl, AIM, STOP, 2, at);
+	assert_int_equal(at[0] + at[1], 5);
 }
 
 /* Nodes whose guests stay in them are even each in itself. */
@@ -487,13 +599,13 @@ static void each_node_has_its_own_level(void **state)
 	(void)state;
 	same(4, 6, 0.3, turn);
 	for (int b = 0; b < 4; b++)
-		bin[b].node = b / 2;
+		bin[b].now.node = b / 2;
 	begin(4, 6);
-	assert_true(place_now(&pl).spread > 14);
+	assert_true(place_now(&pl).imbalance > 14);
 	for (int i = 0; i < 6; i++)
-		vcpu[i].node = turn[i] / 2;
-	place_begin(&pl, bin, 4, vcpu, 6, work);
-	assert_float_equal(place_now(&pl).spread, 0, 1e-6);
+		vcpu[i].plan.nodes = 1U << turn[i] / 2;
+	place_begin(&cpu_tunables_default, &pl, bin, 4, vcpu, 6, work);
+	assert_float_equal(place_now(&pl).imbalance, 0, 1e-6);
 }
 
 static void wide_bins_count_by_capacity(void **state)
@@ -502,12 +614,12 @@ static void wide_bins_count_by_capacity(void **state)
 
 	(void)state;
 	same(2, 9, 0.5, NULL);
-	bin[0].capacity = 1;
-	bin[1].capacity = 2;
+	bin[0].now.capacity = 1;
+	bin[1].now.capacity = 2;
 	begin(2, 9);
 	p = place_plan(&pl, AIM, STOP, 9, at);
 	assert_int_equal(p.moves, 6);
-	assert_float_equal(p.fullest, 1.5, 1e-6);
+	assert_float_equal(p.peak, 1.5, 1e-6);
 }
 
 int main(void)
@@ -522,7 +634,11 @@ int main(void)
 		cmocka_unit_test(who_is_stuck_stays),
 		cmocka_unit_test(an_offline_bin_is_not_used),
 		cmocka_unit_test(two_threads_are_one_core),
+		cmocka_unit_test(threads_of_a_core_are_evened_out),
+		cmocka_unit_test(once_cores_are_even),
+		cmocka_unit_test(what_cannot_be_evened_out_is_left),
 		cmocka_unit_test(of_equal_bins_the_nearest),
+		cmocka_unit_test(of_equal_bins_those_near_its_memory),
 		cmocka_unit_test(each_node_has_its_own_level),
 		cmocka_unit_test(wide_bins_count_by_capacity),
 		cmocka_unit_test(against_the_oracle),

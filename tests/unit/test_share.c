@@ -1,14 +1,15 @@
 /*
  * test_share.c - the water-filling, by its properties over random guests.
  */
-#include "../../vmbal.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "policy/mem.h"
+#include "policy/share.h"
 
 #define N     9
 #define CASES 3000
@@ -25,10 +26,10 @@ static uint64_t draw(uint64_t below)
 static void draw_guest(struct guest *g)
 {
 	memset(g, 0, sizeof(*g));
-	g->weight = (double)draw(4);
-	g->tier_kib[TIER_BASE] = draw(100000);
+	g->now.policy.weight = (double)draw(4);
+	g->plan.tier_kib[TIER_BASE] = draw(100000);
 	for (enum mem_tier t = TIER_DEMAND; t < MEM_TIERS; t++)
-		g->tier_kib[t] = g->tier_kib[t - 1] + draw(100000);
+		g->plan.tier_kib[t] = g->plan.tier_kib[t - 1] + draw(100000);
 }
 
 static void draw_guests(struct guest *g)
@@ -42,7 +43,7 @@ static uint64_t sum(const struct guest *g, size_t n)
 	uint64_t all = 0;
 
 	for (size_t i = 0; i < n; i++)
-		all += g[i].dealt_kib;
+		all += g[i].plan.dealt_kib;
 	return all;
 }
 
@@ -55,11 +56,11 @@ static void gives_no_more_than_there_is(void **state)
 		uint64_t pool = draw(6000000), bases = 0;
 
 		draw_guests(g);
-		share_deal(g, N, (double)pool);
+		share_deal(&mem_tunables_default, g, N, (double)pool);
 		for (int i = 0; i < N; i++) {
-			bases += g[i].tier_kib[TIER_BASE];
-			assert_true(g[i].dealt_kib >= g[i].tier_kib[TIER_BASE]);
-			assert_true(g[i].dealt_kib <= g[i].tier_kib[TIER_SURPLUS]);
+			bases += g[i].plan.tier_kib[TIER_BASE];
+			assert_true(g[i].plan.dealt_kib >= g[i].plan.tier_kib[TIER_BASE]);
+			assert_true(g[i].plan.dealt_kib <= g[i].plan.tier_kib[TIER_SURPLUS]);
 		}
 		assert_true(sum(g, N) <= (pool > bases ? pool : bases));
 	}
@@ -75,12 +76,13 @@ static void fills_tiers_in_order(void **state)
 		enum mem_tier lowest = MEM_TIERS, highest = TIER_BASE;
 
 		draw_guests(g);
-		share_deal(g, N, (double)draw(6000000));
+		share_deal(&mem_tunables_default, g, N, (double)draw(6000000));
 		for (int i = 0; i < N; i++)
 			for (enum mem_tier t = TIER_DEMAND; t < TIER_COMFORT; t++) {
-				if (g[i].dealt_kib + ROUND < g[i].tier_kib[t] && t < lowest)
+				if (g[i].plan.dealt_kib + ROUND < g[i].plan.tier_kib[t] &&
+				    t < lowest)
 					lowest = t;
-				if (g[i].dealt_kib > g[i].tier_kib[t - 1] + ROUND &&
+				if (g[i].plan.dealt_kib > g[i].plan.tier_kib[t - 1] + ROUND &&
 				    t > highest)
 					highest = t;
 			}
@@ -96,8 +98,8 @@ static void equal_guests_get_equal(void **state)
 	for (int k = 0; k < CASES; k++) {
 		draw_guests(g);
 		g[N - 1] = g[0];
-		share_deal(g, N, (double)draw(6000000));
-		assert_int_equal(g[0].dealt_kib, g[N - 1].dealt_kib);
+		share_deal(&mem_tunables_default, g, N, (double)draw(6000000));
+		assert_int_equal(g[0].plan.dealt_kib, g[N - 1].plan.dealt_kib);
 	}
 }
 
@@ -112,10 +114,10 @@ static void order_does_not_matter(void **state)
 		draw_guests(g);
 		for (int i = 0; i < N; i++)
 			r[N - 1 - i] = g[i];
-		share_deal(g, N, pool);
-		share_deal(r, N, pool);
+		share_deal(&mem_tunables_default, g, N, pool);
+		share_deal(&mem_tunables_default, r, N, pool);
 		for (int i = 0; i < N; i++)
-			assert_int_equal(g[i].dealt_kib, r[N - 1 - i].dealt_kib);
+			assert_int_equal(g[i].plan.dealt_kib, r[N - 1 - i].plan.dealt_kib);
 	}
 }
 
@@ -129,10 +131,10 @@ static void more_memory_takes_from_nobody(void **state)
 
 		draw_guests(g);
 		memcpy(more, g, sizeof(g));
-		share_deal(g, N, pool);
-		share_deal(more, N, pool + (double)draw(200000));
+		share_deal(&mem_tunables_default, g, N, pool);
+		share_deal(&mem_tunables_default, more, N, pool + (double)draw(200000));
 		for (int i = 0; i < N; i++)
-			assert_true(more[i].dealt_kib + ROUND >= g[i].dealt_kib);
+			assert_true(more[i].plan.dealt_kib + ROUND >= g[i].plan.dealt_kib);
 	}
 }
 
@@ -148,9 +150,9 @@ static void one_guests_demand_never_raises_the_others(void **state)
 		draw_guests(g);
 		memcpy(more, g, sizeof(g));
 		for (enum mem_tier t = TIER_DEMAND; t < MEM_TIERS; t++)
-			more[0].tier_kib[t] += rise;
-		share_deal(g, N, pool);
-		share_deal(more, N, pool);
+			more[0].plan.tier_kib[t] += rise;
+		share_deal(&mem_tunables_default, g, N, pool);
+		share_deal(&mem_tunables_default, more, N, pool);
 		before = sum(g + 1, N - 1);
 		after = sum(more + 1, N - 1);
 		assert_true(after <= before + ROUND);
@@ -159,48 +161,50 @@ static void one_guests_demand_never_raises_the_others(void **state)
 
 static void same_fraction_of_each_gap(void **state)
 {
-	struct guest g[2] = { { .tier_kib = { 100, 300, 300, 300, 300, 300 } },
-			      { .tier_kib = { 100, 500, 500, 500, 500, 500 } } };
+	struct guest g[2] = { { .plan.tier_kib = { 100, 300, 300, 300, 300, 300 } },
+			      { .plan.tier_kib = { 100, 500, 500, 500, 500, 500 } } };
 
 	(void)state;
-	share_deal(g, 2, 500);
-	assert_int_equal(g[0].dealt_kib, 200);
-	assert_int_equal(g[1].dealt_kib, 300);
+	share_deal(&mem_tunables_default, g, 2, 500);
+	assert_int_equal(g[0].plan.dealt_kib, 200);
+	assert_int_equal(g[1].plan.dealt_kib, 300);
 }
 
 static void weight_counts_until_full(void **state)
 {
-	struct guest g[2] = { { .weight = 3, .tier_kib = { 0, 100, 100, 100, 100, 100 } },
-			      { .weight = 1, .tier_kib = { 0, 100, 100, 100, 100, 100 } } };
+	struct guest g[2] = {
+		{ .now.policy.weight = 3, .plan.tier_kib = { 0, 100, 100, 100, 100, 100 } },
+		{ .now.policy.weight = 1, .plan.tier_kib = { 0, 100, 100, 100, 100, 100 } }
+	};
 
 	(void)state;
-	share_deal(g, 2, 80);
-	assert_int_equal(g[0].dealt_kib, 60);
-	assert_int_equal(g[1].dealt_kib, 20);
-	share_deal(g, 2, 160);
-	assert_int_equal(g[0].dealt_kib, 100);
-	assert_int_equal(g[1].dealt_kib, 60);
+	share_deal(&mem_tunables_default, g, 2, 80);
+	assert_int_equal(g[0].plan.dealt_kib, 60);
+	assert_int_equal(g[1].plan.dealt_kib, 20);
+	share_deal(&mem_tunables_default, g, 2, 160);
+	assert_int_equal(g[0].plan.dealt_kib, 100);
+	assert_int_equal(g[1].plan.dealt_kib, 60);
 }
 
 static void comfort_takes_half_of_what_is_left(void **state)
 {
-	struct guest g = { .tier_kib = { 100, 100, 100, 100, 1000, 1000 } };
+	struct guest g = { .plan.tier_kib = { 100, 100, 100, 100, 1000, 1000 } };
 
 	(void)state;
-	share_deal(&g, 1, 700);
-	assert_int_equal(g.dealt_kib, 400);
+	share_deal(&mem_tunables_default, &g, 1, 700);
+	assert_int_equal(g.plan.dealt_kib, 400);
 }
 
 static void nobody_is_no_trouble(void **state)
 {
-	struct guest g = { .tier_kib = { 0 } };
+	struct guest g = { .plan.tier_kib = { 0 } };
 
 	(void)state;
-	share_deal(&g, 0, 1000);
-	share_deal(&g, 1, 1000);
-	assert_int_equal(g.dealt_kib, 0);
-	share_deal(&g, 1, -1000);
-	assert_int_equal(g.dealt_kib, 0);
+	share_deal(&mem_tunables_default, &g, 0, 1000);
+	share_deal(&mem_tunables_default, &g, 1, 1000);
+	assert_int_equal(g.plan.dealt_kib, 0);
+	share_deal(&mem_tunables_default, &g, 1, -1000);
+	assert_int_equal(g.plan.dealt_kib, 0);
 }
 
 int main(void)

@@ -1,0 +1,90 @@
+/*
+ * restore.c - puts vCPUs back where they were found.
+ */
+#include "host/proc.h"
+#include "host/virt.h"
+#include "lib/cpuset.h"
+#include "loop/state.h"
+#include "report/cpu_log.h"
+
+struct restoring {
+	struct virt *virt;
+	int64_t deadline_ns;
+	bool dry_run;
+	int left;
+};
+
+/* A mark that cannot be dealt with now stays. */
+static bool keep(struct restoring *r, const char *guest, unsigned vcpu, const char *why)
+{
+	r->left++;
+	cpu_log_kept(guest, vcpu, why);
+	return true;
+}
+
+static const char *why_not(enum virt_result result)
+{
+	if (result == VIRT_LOST)
+		return "libvirt is gone";
+	return result == VIRT_BUSY ? "a job holds its guest" : "libvirt refused";
+}
+
+static bool put_back(struct restoring *r, const struct mark *m, const struct vcpu_live *live,
+		     struct cpuset *to)
+{
+	enum virt_result result = VIRT_DONE;
+
+	if (!r->dry_run)
+		result = virt_pin(r->virt, m->uuid, m->run, m->vcpu, to, false);
+	if (result == VIRT_GONE)
+		return false;
+	if (result != VIRT_DONE)
+		return keep(r, live->guest, m->vcpu, why_not(result));
+	cpu_log_put_back(live->guest, m->vcpu, &live->mask, to,
+			 r->dry_run ? PIN_WOULD : PIN_DONE);
+	return false;
+}
+
+/* Tells whether the mark is still needed. */
+static bool restore_one(const struct mark *m, void *arg)
+{
+	struct restoring *r = arg;
+	struct cpuset to = m->found;
+	struct vcpu_live live;
+	enum virt_result result;
+
+	if (proc_now_ns() >= r->deadline_ns) {
+		r->left++;
+		return true;
+	}
+	if (m->target_kib || cpuset_count(&m->asked[0]) == 0 ||
+	    virt_run(r->virt, m->uuid) != m->run)
+		return false;
+	result = virt_vcpu(r->virt, m->uuid, m->vcpu, &live);
+	if (result == VIRT_GONE)
+		return false;
+	if (result != VIRT_DONE)
+		return keep(r, "a vCPU", m->vcpu, why_not(result));
+	cpuset_and(&to, &live.online);
+	if (cpuset_equal(&live.mask, &to))
+		return false;
+	if (!cpuset_equal(&live.mask, &m->asked[0]) &&
+	    !cpuset_equal(&live.mask, &m->asked[1])) {
+		cpu_log_others(live.guest, m->vcpu, &live.mask);
+		return false;
+	}
+	if (cpuset_count(&to) == 0)
+		return keep(r, live.guest, m->vcpu, "the pCPUs it had are offline");
+	return put_back(r, m, &live, &to);
+}
+
+int state_restore(struct state *s, struct virt *virt, int64_t deadline_ns)
+{
+	struct restoring r = { .virt = virt,
+			       .deadline_ns = deadline_ns,
+			       .dry_run = s->readonly };
+
+	state_filter(s, restore_one, &r);
+	state_save(s);
+	return r.left;
+}

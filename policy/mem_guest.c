@@ -1,0 +1,219 @@
+/*
+ * mem_guest.c - one guest: what became of its commands, whether it may have one, and what is
+ * put right each second whatever the others need: a boot without room, a shrink that stalled, a
+ * balloon that let go, pages that never came back.
+ */
+#include <math.h>
+
+#include "lib/units.h"
+#include "policy/ledger.h"
+#include "policy/mem.h"
+#include "policy/mem_parts.h"
+#include "policy/need.h"
+
+void guest_command(struct guest *g, double kib, enum mem_reason reason)
+{
+	double most = fmax(guest_limit(g), held(g)); /* the owner's limit squeezes nobody */
+	double min = (double)g->now.policy.min_kib;
+	double least = fmin(min, held(g)); /* what is below must be paid for */
+
+	g->plan.command_kib = (uint64_t)fmin(fmax(kib, least), most);
+	g->plan.reason = reason;
+}
+
+/* Why g is not to be commanded at all; MEM_NONE: it may be. */
+static enum mem_reason unfit(const struct mem_tunables *tune, const struct guest *g,
+			     int64_t now_ns)
+{
+	if (g->now.state == GUEST_UNMANAGED)
+		return MEM_UNMANAGED;
+	if (g->now.state == GUEST_PAUSED)
+		return MEM_PAUSED;
+	if (g->now.state == GUEST_HUNG)
+		return MEM_HUNG;
+	if (g->now.state == GUEST_BUSY || now_ns < g->mem.refused_ns)
+		return MEM_BUSY;
+	if (g->now.locked || g->now.hugepages || g->mem.keeps)
+		return MEM_LOCKED;
+	if (ledger_booting(g))
+		return MEM_BOOTING;
+	if (!g->mem.has_driver)
+		return MEM_NO_DRIVER;
+	return need_fresh(tune, g, now_ns) ? MEM_NONE : MEM_STALE;
+}
+
+/* The guest's word is not taken for more than it can have. */
+static void bound(struct guest *g)
+{
+	if ((double)g->now.policy.min_kib > guest_limit(g))
+		g->now.policy.min_kib = (uint64_t)guest_limit(g);
+	if (g->now.actual_kib > g->now.max_kib)
+		g->now.actual_kib = g->now.max_kib;
+}
+
+static void note_progress(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
+{
+	struct mem_history *m = &g->mem;
+	double elapsed_s = (double)(now_ns - m->progress_ns) / NS_PER_S;
+
+	if (m->shrinking && guest_has_met(tune, g, m->target_kib))
+		m->shrinking = false;
+	m->stalled = false;
+	if (!m->shrinking || now_ns - m->progress_ns < ns_of_s(tune->stall_s))
+		return;
+	if ((double)m->progress_kib - (double)g->now.actual_kib <
+	    tune->stall_kib_s * elapsed_s) {
+		m->stalled = true;
+		return;
+	}
+	m->progress_ns = now_ns;
+	m->progress_kib = g->now.actual_kib;
+}
+
+static void note_restart(struct guest *g, int64_t now_ns)
+{
+	if (g->need.boot_ns != now_ns || now_ns == 0)
+		return;
+	g->mem.before_kib = g->plan.need_kib;
+	g->mem.shrinking = g->mem.stalled = g->mem.proven = false;
+	g->mem.from_kib = 0;
+}
+
+/* A balloon that takes memory though its target is above: that is not its target any more. */
+static void adopt(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
+{
+	uint64_t now_kib = g->now.actual_kib;
+	bool falls = g->need.seen && now_kib + (uint64_t)tune->unmet_kib < g->need.actual_kib;
+
+	if (falls && g->mem.target_kib > now_kib &&
+	    now_ns - g->mem.command_ns >= ns_of_s(tune->stall_s))
+		g->mem.target_kib = now_kib;
+}
+
+void guest_observe(const struct mem_tunables *tune, struct guest *g, double interval_s,
+		   int64_t now_ns)
+{
+	bound(g);
+	adopt(tune, g, now_ns);
+	g->plan.command_kib = 0;
+	need_observe(tune, g, now_ns);
+	note_restart(g, now_ns);
+	note_progress(tune, g, now_ns);
+	ledger_observe(tune, g, now_ns);
+	need_levels(tune, g, interval_s, now_ns);
+	g->plan.reason = unfit(tune, g, now_ns);
+}
+
+/* Boots with room: until its balloon is back it may touch all its memory anyway. */
+static void boot(const struct mem_tunables *tune, struct guest *g)
+{
+	double room = fmin(tune->boot_part * (double)g->now.max_kib, tune->boot_kib);
+
+	if (g->plan.reason != MEM_BOOTING || g->mem.command_ns >= g->need.boot_ns)
+		return;
+	room = g->now.policy.startup_kib ? (double)g->now.policy.startup_kib
+					 : fmax(room, (double)g->mem.before_kib);
+	room = fmax(room, (double)g->now.policy.min_kib);
+	if (room > (double)g->mem.target_kib + band(tune, g))
+		guest_command(g, room, MEM_BOOT);
+}
+
+/* Its pages never came back, so taking them was for nothing: all it may touch is counted. */
+static void give_back(struct guest *g)
+{
+	if (g->plan.reason == MEM_LOCKED && g->mem.keeps &&
+	    (double)g->mem.target_kib < guest_limit(g))
+		guest_command(g, guest_limit(g), MEM_RESTORE);
+}
+
+/*
+ * Takes back a target that was not met: a shrink that stalled, a balloon that let go by
+ * itself or was moved by somebody else, a growth that no driver takes up.  A shrink that
+ * demand has caught up with is the rescue's business.
+ */
+static void mend(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
+{
+	double target = (double)g->mem.target_kib, actual = (double)g->now.actual_kib;
+	int64_t still_ns = now_ns - g->need.moved_ns;
+	bool let_go = !g->mem.shrinking && actual > target + tune->unmet_kib &&
+		      still_ns >= ns_of_s(tune->stall_s);
+	bool ungrown = target > actual + tune->unmet_kib &&
+		       still_ns >= ns_of_s(tune->ungrown_s) &&
+		       actual >= (double)g->plan.need_kib;
+
+	if (g->mem.stalled || let_go || ungrown)
+		guest_command(g, actual, MEM_RESTORE);
+}
+
+void guest_mend(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
+{
+	boot(tune, g);
+	give_back(g);
+	if (fit(g))
+		mend(tune, g, now_ns);
+}
+
+/*
+ * Nothing more is known of it, or it is not ours any more: what it was told to give and has not
+ * given is taken back all the same, or it would be due for ever.
+ */
+void guest_release(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
+{
+	enum mem_part part = mem_part(g->plan.reason);
+
+	if (g->plan.command_kib != 0 || now_ns < g->mem.refused_ns ||
+	    guest_has_met(tune, g, g->mem.target_kib))
+		return;
+	if (part == MEM_MENDED)
+		mend(tune, g, now_ns);
+	else if (part == MEM_RELEASED && g->mem.shrinking)
+		guest_command(g, (double)g->now.actual_kib, MEM_RESTORE);
+}
+
+/* ---- what became of a command ---- */
+
+static void count_stall(const struct mem_tunables *tune, struct mem_history *m, int64_t now_ns)
+{
+	int64_t long_ns = ns_of_s(tune->unresponsive_s), block_ns = ns_of_s(tune->block_s);
+
+	if (now_ns - m->stall_ns >= long_ns)
+		m->stalls = 0;
+	m->stall_ns = now_ns;
+	m->stalls++;
+	m->blocked_ns = now_ns;
+	m->blocked_ns += m->stalls < tune->unresponsive_stalls ? m->stalls * block_ns : long_ns;
+}
+
+void mem_applied(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
+{
+	struct mem_history *m = &g->mem;
+
+	if (m->stalled)
+		count_stall(tune, m, now_ns);
+	if (g->plan.command_kib > g->mem.target_kib && g->plan.command_kib > g->now.actual_kib)
+		m->grown_ns = now_ns;
+	m->shrinking = g->plan.command_kib < g->now.actual_kib;
+	if (m->shrinking) {
+		m->progress_ns = now_ns;
+		m->progress_kib = m->from_kib = g->now.actual_kib;
+		m->from_rss_kib = g->now.rss_kib;
+	}
+	if (g->plan.reason == MEM_RESCUE && g->plan.command_kib > ledger_held(g))
+		m->rescued_kib += g->plan.command_kib - ledger_held(g);
+	m->stalled = false;
+	m->command_ns = g->need.moved_ns = now_ns;
+	m->refusals = 0;
+	g->mem.target_kib = g->plan.command_kib;
+	g->plan.command_kib = 0;
+}
+
+void mem_refused(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
+{
+	int64_t wait_ns = ns_of_s(tune->refused_s);
+
+	for (unsigned i = 0; i < g->mem.refusals; i++)
+		wait_ns *= 2;
+	g->mem.refusals += g->mem.refusals < tune->refused_doublings;
+	g->mem.refused_ns = now_ns + wait_ns;
+	g->plan.command_kib = 0;
+}

@@ -1,0 +1,110 @@
+/*
+ * mem_observe.c - guests are lined up with their history, the host with its limit.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/array.h"
+#include "policy/mem_observe.h"
+
+/* The policy's memory of a guest goes on; what libvirt told now replaces the rest. */
+static void guest_carry(struct guest *g, const struct guest *old)
+{
+	g->need = old->need;
+	g->mem = old->mem;
+	if (g->now.boot_id != old->now.boot_id)
+		return;
+	/* NOWAIT leaves these out while another client is in the guest's monitor. */
+	if (!g->now.rss_kib)
+		g->now.rss_kib = old->now.rss_kib;
+	if (!g->now.last_update_s)
+		g->now.last_update_s = old->now.last_update_s;
+}
+
+static void guest_bound(const struct mem_tunables *tune, struct guest *g)
+{
+	if (!g->now.policy.min_kib)
+		g->now.policy.min_kib = (uint64_t)tune->min_kib;
+	if (g->now.policy.min_kib > g->now.max_kib)
+		g->now.policy.min_kib = g->now.max_kib;
+}
+
+static void guests_merge(const struct mem_tunables *tune, struct mem_view *v,
+			 const struct guest_sample *now)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < now->n; i++) {
+		struct guest *g = &v->merged[i];
+
+		*g = now->guest[i];
+		guest_bound(tune, g);
+		while (at < v->n && memcmp(v->guest[at].uuid, g->uuid, UUID_LEN) < 0)
+			at++;
+		if (at < v->n && memcmp(v->guest[at].uuid, g->uuid, UUID_LEN) == 0)
+			guest_carry(g, &v->guest[at]);
+	}
+}
+
+/* What was merged is the view now; the room of what it was is used for the next. */
+static void guests_swap(struct mem_view *v, size_t n)
+{
+	struct guest *old = v->guest;
+	size_t cap = v->guest_cap;
+
+	v->guest = v->merged;
+	v->guest_cap = v->merged_cap;
+	v->n = n;
+	v->merged = old;
+	v->merged_cap = cap;
+}
+
+/* What the guests have not taken of the limit is available, if the machine has it too. */
+static void host_limit(struct mem_view *v, uint64_t limit_kib)
+{
+	struct mem_host *host = &v->host;
+	uint64_t held = 0;
+
+	if (!limit_kib || !host->total_kib)
+		return;
+	for (size_t i = 0; i < v->n; i++) {
+		const struct guest_figures *f = &v->guest[i].now;
+
+		held += f->rss_kib ? f->rss_kib : f->actual_kib;
+	}
+	if (host->total_kib > limit_kib)
+		host->total_kib = limit_kib;
+	if (held >= limit_kib)
+		host->available_kib = 1; /* nothing, but known: 0 would mean unread */
+	else if (host->available_kib > limit_kib - held)
+		host->available_kib = limit_kib - held;
+}
+
+int mem_observe(const struct mem_tunables *tune, struct mem_view *v, uint64_t limit_kib,
+		const struct guest_sample *now)
+{
+	if (array_reserve(&v->merged, &v->merged_cap, now->n + 1, sizeof(*v->merged)) < 0)
+		return -1;
+	guests_merge(tune, v, now);
+	guests_swap(v, now->n);
+	v->host = now->host;
+	host_limit(v, limit_kib);
+	return 0;
+}
+
+void mem_view_free(struct mem_view *v)
+{
+	array_free(&v->guest, &v->guest_cap);
+	array_free(&v->merged, &v->merged_cap);
+	memset(v, 0, sizeof(*v));
+}
+
+static int by_uuid(const void *uuid, const void *guest)
+{
+	return memcmp(uuid, ((const struct guest *)guest)->uuid, UUID_LEN);
+}
+
+struct guest *mem_view_find(const struct mem_view *v, const unsigned char *uuid)
+{
+	return v->n ? bsearch(uuid, v->guest, v->n, sizeof(*v->guest), by_uuid) : NULL;
+}

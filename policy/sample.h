@@ -1,0 +1,99 @@
+/*
+ * sample.h - what is read of guests and of the host in one tick, as counters and figures
+ */
+#ifndef POLICY_SAMPLE_H
+#define POLICY_SAMPLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/cpuset.h"
+#include "lib/uuid.h"
+
+#define GUEST_NAME_LEN 64 /* bytes with the NUL: a longer name is cut, for logs only */
+
+/* Where a vCPU's memory is.  All zero: nothing is known. */
+struct vcpu_memory {
+	uint64_t nodes;   /* NUMA nodes that its policy names, a bit each; 0: none */
+	bool interleaved; /* over all of them alike: none is nearer than another */
+	int cell; /* the guest's own NUMA cell that it is in; the same for all without any */
+};
+
+#define NODE_ANY UINT64_MAX /* a set of NUMA nodes: all, and what has no node */
+
+/* Of each pCPU. */
+struct topology {
+	int core[PCPU_MAX]; /* a number that those of the same core, cache, node share; */
+	int cache[PCPU_MAX], node[PCPU_MAX]; /* -1: unknown */
+	double capacity[PCPU_MAX];           /* what it can do, of the strongest; unknown: 1 */
+};
+
+/* A pCPU's counters since boot.  Both 0: it is not online. */
+struct cpu_time {
+	uint64_t busy_ns, idle_ns;
+	uint64_t irq_ns; /* the part of busy_ns that was interrupts and steal */
+};
+
+/* One vCPU's counters, as sampled. */
+struct vcpu_count {
+	unsigned char uuid[UUID_LEN];
+	unsigned number;
+	unsigned run;     /* libvirt's id of this run of the guest */
+	unsigned name;    /* index into vcpu_sample's names */
+	uint64_t boot_id; /* changes when the guest restarts: its counters begin anew */
+	uint64_t run_ns;
+	uint64_t wait_ns; /* waited for a pCPU; UINT64_MAX: nobody tells */
+	unsigned mask;    /* indices into vcpu_sample's sets: what it has, */
+	unsigned allowed; /* what it may have by its definition, its cgroup, past refusals */
+	double quota;     /* CPUs its domain's quota leaves it; 0: no limit */
+	struct vcpu_memory memory;
+	bool transient; /* no definition of its domain tells where it may run */
+	bool held;      /* its domain refused a pin lately: leave it where it is */
+};
+
+/* Everything one tick of the CPU loop reads.  All zero before the first call. */
+struct vcpu_sample {
+	int64_t taken_ns;
+	unsigned epoch; /* changes with each new connection */
+	struct cpuset online;
+	struct cpuset isolated; /* the kernel schedules nothing there by itself */
+	struct cpuset open;     /* some managed guest may have these, as far as is known */
+	struct topology topology;
+	unsigned npcpus;         /* the highest online pCPU, plus one */
+	struct cpu_time *pcpu;   /* npcpus of them */
+	struct vcpu_count *vcpu; /* managed ones, by UUID, then number */
+	size_t n;
+	char (*name)[GUEST_NAME_LEN];
+	struct cpuset *set; /* distinct masks and allowed pCPUs */
+	size_t nsets;
+	size_t pcpu_cap, vcpu_cap, name_cap, set_cap; /* allocated, virt_read.c's own */
+};
+
+/* What a guest's owner asked for, in its domain's metadata. */
+struct guest_policy {
+	uint64_t min_kib, max_kib, startup_kib; /* 0: not told */
+	double weight;         /* of its memory needs beside others'; 0: not told */
+	bool cpu_off, mem_off; /* leave it alone */
+};
+
+struct mem_host {
+	uint64_t total_kib;     /* 0: unknown: nothing may be decided */
+	uint64_t available_kib; /* MemAvailable or its like; 0: unknown */
+	double pressure;        /* PSI memory "some" avg10, percent; < 0: unknown */
+};
+
+struct guest; /* policy/mem.h */
+
+/* Everything one tick of the memory loop reads.  All zero before the first call. */
+struct guest_sample {
+	int64_t taken_ns;
+	unsigned epoch;       /* changes with each new connection */
+	struct mem_host host; /* total and available 0 where they could not be read */
+	struct guest *guest;  /* by UUID; identity and sample filled, the rest zero */
+	size_t n;
+	char (*name)[GUEST_NAME_LEN];
+	size_t guest_cap, name_cap; /* allocated, virt_read.c's own */
+};
+
+#endif

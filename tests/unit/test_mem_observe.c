@@ -1,0 +1,152 @@
+/*
+ * What the memory policy sees: guests beside their history, the host under its limit.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+/* cmocka wants the four std*.h above first */
+#include <cmocka.h>
+
+#include "lib/units.h"
+#include "policy/mem.h"
+#include "policy/mem_observe.h"
+#include "policy/sample.h"
+
+#define MIB 1024ULL /* KiB */
+
+static struct mem_view view;
+static struct guest sampled[4];
+static struct guest_sample now = { .guest = sampled };
+
+/* A sample of one guest for each letter, which its UUID begins with: 100 MiB each of 200. */
+static void sample(const char *letters)
+{
+	memset(sampled, 0, sizeof(sampled));
+	now.n = strlen(letters);
+	now.host = (struct mem_host){ .total_kib = 1000 * MIB, .available_kib = 600 * MIB };
+	for (size_t i = 0; i < now.n; i++) {
+		struct guest *g = &sampled[i];
+
+		g->uuid[0] = (unsigned char)letters[i];
+		g->now.max_kib = 200 * MIB;
+		g->now.actual_kib = g->now.rss_kib = 100 * MIB;
+		g->now.last_update_s = 7;
+	}
+}
+
+static struct guest *seen(char letter)
+{
+	unsigned char uuid[UUID_LEN] = { (unsigned char)letter };
+
+	return mem_view_find(&view, uuid);
+}
+
+static void observe(uint64_t limit_kib)
+{
+	assert_int_equal(mem_observe(&mem_tunables_default, &view, limit_kib, &now), 0);
+}
+
+static int forget(void **state)
+{
+	(void)state;
+	mem_view_free(&view);
+	return 0;
+}
+
+static void history_goes_with_its_guest(void **state)
+{
+	(void)state;
+	sample("bd");
+	observe(0);
+	seen('b')->mem.target_kib = 11;
+	seen('d')->mem.target_kib = 22;
+	seen('d')->need.seen = true;
+	sample("abcd");
+	observe(0);
+	assert_int_equal(view.n, 4);
+	assert_int_equal(seen('a')->mem.target_kib + seen('c')->mem.target_kib, 0);
+	assert_int_equal(seen('b')->mem.target_kib, 11);
+	assert_int_equal(seen('d')->mem.target_kib, 22);
+	assert_true(seen('d')->need.seen);
+	sample("ad");
+	observe(0);
+	assert_null(seen('b'));
+	assert_int_equal(seen('d')->mem.target_kib, 22);
+	sample("");
+	observe(0);
+	assert_null(seen('d'));
+}
+
+static void what_was_left_out_is_as_before(void **state)
+{
+	(void)state;
+	sample("a");
+	observe(0);
+	sample("a");
+	sampled[0].now.rss_kib = sampled[0].now.last_update_s = 0;
+	observe(0);
+	assert_int_equal(seen('a')->now.rss_kib, 100 * MIB);
+	assert_int_equal(seen('a')->now.last_update_s, 7);
+	sample("a");
+	sampled[0].now.rss_kib = sampled[0].now.last_update_s = 0;
+	sampled[0].now.boot_id = 1; /* of another run nothing is known */
+	observe(0);
+	assert_int_equal(seen('a')->now.rss_kib, 0);
+	assert_int_equal(seen('a')->now.last_update_s, 0);
+}
+
+static void no_guest_has_no_minimum(void **state)
+{
+	(void)state;
+	sample("abc");
+	sampled[1].now.policy.min_kib = 90 * MIB;
+	sampled[2].now.policy.min_kib = 300 * MIB;
+	observe(0);
+	assert_int_equal(seen('a')->now.policy.min_kib, 64 * MIB);
+	assert_int_equal(seen('b')->now.policy.min_kib, 90 * MIB);
+	assert_int_equal(seen('c')->now.policy.min_kib, 200 * MIB);
+}
+
+static void a_limit_leaves_what_guests_have_not_taken(void **state)
+{
+	static const struct {
+		uint64_t limit_mib, total_mib, available_mib;
+	} cases[] = {
+		{ 0, 1000, 600 },    /* none */
+		{ 700, 700, 500 },   /* 200 are taken */
+		{ 900, 900, 600 },   /* the machine has no more */
+		{ 2000, 1000, 600 }, /* nor as much as that */
+	};
+
+	(void)state;
+	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		sample("ab");
+		sampled[0].now.rss_kib = 0; /* unknown: what it may have taken counts */
+		observe(cases[c].limit_mib * MIB);
+		assert_int_equal(view.host.total_kib, cases[c].total_mib * MIB);
+		assert_int_equal(view.host.available_kib, cases[c].available_mib * MIB);
+		forget(NULL);
+	}
+	sample("ab");
+	observe(200 * MIB);
+	assert_int_equal(view.host.available_kib, 1); /* nothing, which is not "unread" */
+	sample("ab");
+	now.host = (struct mem_host){ 0 };
+	observe(700 * MIB);
+	assert_int_equal(view.host.total_kib + view.host.available_kib, 0);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_teardown(f, forget)
+	const struct CMUnitTest tests[] = {
+		TEST(history_goes_with_its_guest),
+		TEST(what_was_left_out_is_as_before),
+		TEST(no_guest_has_no_minimum),
+		TEST(a_limit_leaves_what_guests_have_not_taken),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
