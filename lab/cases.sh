@@ -34,7 +34,6 @@ stop_vmbal() {
 
 cpu_guests=$((pcpus > 4 ? 2 * pcpus : (8 + pcpus - 1) / pcpus * pcpus))
 interval_s=2
-calibrate_s=30 # what the machine does most of the time, so that loads are what they are called
 settle_s=12 # until then all is to be even; and from then on, for
 judged_s=16
 

@@ -82,8 +82,6 @@ static const char *obey(char *words)
 
 	if (n && !strcmp(word[0], "cpu"))
 		return command_cpu(n - 1, word + 1);
-	if (n && !strcmp(word[0], "calibrate"))
-		return command_calibrate(n - 1, word + 1);
 	if (n && !strcmp(word[0], "mem"))
 		return command_mem(n - 1, word + 1);
 	if (n && !strcmp(word[0], "ask"))

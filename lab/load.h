@@ -16,8 +16,7 @@
 
 /* Shared by the control process, the burners and the holder, each number with one writer. */
 struct board {
-	uint64_t work_us[MAX_VCPUS]; /* done since boot, in us of an undisturbed CPU */
-	double turns_per_ns;         /* of burn(), on an undisturbed CPU; 0: not measured yet */
+	uint64_t chunks[MAX_VCPUS]; /* of work, done since boot */
 	long held_mib;
 };
 
@@ -28,7 +27,6 @@ void load_sleep_ns(int64_t ns);
 
 /* Commands of the control port: their words without the first; they return the answer. */
 const char *command_cpu(int n, char **arg);
-const char *command_calibrate(int n, char **arg);
 const char *command_mem(int n, char **arg);
 const char *command_ask(void);
 

@@ -221,22 +221,22 @@ const char *command_ask(void)
 {
 	static char text[MAX_LINE];
 	char percents[MAX_VCPUS * 4 + 1] = "";
-	uint64_t work_us = 0;
+	uint64_t work = 0;
 	int at = 0;
 
 	for (int k = 0; k < vcpu_count(); k++) {
 		at += sprintf(percents + at, "%s%d", k ? "," : "", vcpu_percent(k));
-		work_us += board->work_us[k];
+		work += board->chunks[k];
 	}
 	holder_reap();
 	if (sampling)
 		mem_sample();
 	snprintf(text, sizeof(text),
-		 "up=%lld cpu=%s work_ms=%llu held_mib=%ld free_mib=%ld available_mib=%ld "
+		 "up=%lld cpu=%s work=%llu held_mib=%ld free_mib=%ld available_mib=%ld "
 		 "min_available_mib=%ld oom=%d",
-		 (long long)(load_now_ns() / NS_PER_S), percents,
-		 (unsigned long long)(work_us / 1000), board->held_mib,
-		 proc_number("/proc/meminfo", "MemFree:") / 1024, available_kib() / 1024,
+		 (long long)(load_now_ns() / NS_PER_S), percents, (unsigned long long)work,
+		 board->held_mib, proc_number("/proc/meminfo", "MemFree:") / 1024,
+		 available_kib() / 1024,
 		 (sampling ? min_available_kib : available_kib()) / 1024,
 		 proc_number("/proc/vmstat", "\noom_kill ") > 0);
 	return text;

@@ -63,7 +63,6 @@ for which; do
 done
 
 begin "$cpu_guests" --max 256
-echo "# turns in a ms: $($lab calibrate all $calibrate_s)"
 for which; do
 	# shellcheck disable=SC2086
 	judge $which

@@ -10,7 +10,7 @@ fi
 n=3
 whole=0-$((pcpus - 1))
 
-# What the guests get done in 5 s, in their own count of CPU ms.
+# What the guests get done in 5 s, in their own count.
 work_of_5s() {
 	local g before=0 after=0
 	for ((g = 1; g <= n; g++)); do before=$((before + $(work "$g"))); done
@@ -19,7 +19,7 @@ work_of_5s() {
 	echo $((after - before))
 }
 
-work() { $lab ask "$1" | sed -E 's/.*work_ms=([0-9]+).*/\1/'; }
+work() { $lab ask "$1" | sed -E 's/.*work=([0-9]+).*/\1/'; }
 
 masks() { # CPULIST: how many guests' vCPUs have it
 	local g count=0
