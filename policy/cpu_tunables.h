@@ -37,8 +37,7 @@
 	ROW(double, promise_part, 0.2, SHARE, 0, 10, FIXED, "of a demand, and step_cpus of a load: changed by more, it is another") \
 	ROW(unsigned, promise_passes, 2, PASSES, 1, 1000, FIXED, "in a row of which half of the moves did not hold: no vCPU moves until its load, or that of its pCPU, is another ...") \
 	ROW(unsigned, promise_settle_intervals, 20, INTERVALS, 0, 10000, FIXED, "... than so long after the last pass ...") \
-	ROW(double, promise_follow, 0.05, SHARE, 0, 1, FIXED, "... or slowly since, this being the weight of a new figure: what is learnt of demands drifts ...") \
-	ROW(unsigned, promise_rest_intervals, 1000, INTERVALS, 1, 1000000, FIXED, "... for so long, before it is tried again") \
+	ROW(double, promise_follow, 0.05, SHARE, 0, 1, FIXED, "... or slowly since, this being the weight of a new figure: what is learnt of demands drifts") \
 	/* background.c */ \
 	ROW(double, background_min, 0.02, SHARE, 0, 1, FIXED, "of a pCPU: less background load is the grain of the samples") \
 	ROW(double, background_up, 0.3, SHARE, 0.001, 1, FIXED, "weight of a new sample of it that is more: such a pCPU is left soon") \

@@ -130,8 +130,7 @@ static void see_futile(const struct cpu_tunables *tune, struct cpu_host *h, bool
 		struct vcpu *v = &h->vcpu[i];
 		struct moved *m = &v->past.moved;
 
-		if (v->now.bin < 0 || v->now.bin != m->last ||
-		    h->quiet >= tune->promise_rest_intervals)
+		if (v->now.bin < 0 || v->now.bin != m->last)
 			m->futile = false;
 		else if (begins || (m->futile && h->quiet < tune->promise_settle_intervals)) {
 			m->futile = true;
