@@ -389,7 +389,7 @@ static void domain_learn_cpu(struct virt *v, struct domain *d)
 		return;
 	if (is_due(v, &d->policy))
 		learn_policy(v, d);
-	if (!d->policy_read || d->wants.cpu_off)
+	if (!d->policy_read)
 		return;
 	d->masks.done &= d->npins >= nvcpus; /* it has got more of them */
 	if (is_due(v, &d->masks))

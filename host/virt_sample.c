@@ -122,6 +122,7 @@ static void vcpus_finish(const struct guest_table *t, struct vcpu_sample *s, siz
 		c.mask = d->mask[c.number];
 		c.allowed = (unsigned)allowed;
 		c.memory = d->near[c.number];
+		c.policy = d->wants;
 		c.quota = d->quota;
 		c.transient = d->transient;
 		c.held = held;
@@ -143,7 +144,7 @@ static int vcpus_of(const struct guest_table *t, int64_t now_ns, struct vcpu_sam
 	const virDomainStatsRecord *r = d->record;
 	size_t first = s->n;
 
-	if (!d->managed || !d->policy_read || d->wants.cpu_off || record_vcpus(r) == 0)
+	if (!d->managed || !d->policy_read || record_vcpus(r) == 0)
 		return 0;
 	for (int i = 0; i < r->nparams; i++)
 		if (vcpu_param(s, first, d, &r->params[i]) < 0)

@@ -149,6 +149,7 @@ struct vcpu_figures {
 	int bin;     /* where its live mask keeps it, or BIN_UNPINNED, BIN_OUTSIDE */
 	bool narrow; /* its live mask leaves out pCPUs of that bin that it may use */
 	struct vcpu_memory memory;
+	struct guest_policy policy; /* what its guest's owner asked for */
 };
 
 /* What is remembered of a vCPU.  All zero: nothing yet. */

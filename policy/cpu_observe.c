@@ -189,14 +189,14 @@ static bool mask_is_narrow(const struct look *l, const struct vcpu_count *c, int
 }
 
 /*
- * Nobody's to place, so that its load counts as background load: a vCPU with no allowed pCPU
- * that is online and ours, or that somebody has put on isolated pCPUs.
+ * Nobody's to place, so that its load counts as background load: a vCPU whose owner wants it left
+ * alone, with no allowed pCPU that is online and ours, or that somebody has put on isolated pCPUs.
  */
 static bool is_unmanaged(const struct look *l, const struct vcpu_count *c)
 {
 	struct cpuset live = l->now->set[c->mask];
 
-	if (cpuset_count(&l->view->allowed[c->allowed]) == 0)
+	if (c->policy.cpu_off || cpuset_count(&l->view->allowed[c->allowed]) == 0)
 		return true;
 	cpuset_and(&live, &l->now->isolated);
 	return !l->rules->cpus && cpuset_count(&live) > 0 &&
@@ -234,6 +234,7 @@ static void vcpu_identify(struct look *l, struct vcpu *v, const struct vcpu_coun
 	v->now.held = c->held;
 	v->now.quota = c->quota;
 	v->now.memory = c->memory;
+	v->now.policy = c->policy;
 }
 
 /* The last tick's vCPU with this identity, or NULL; *at walks the sorted array once. */

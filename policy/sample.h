@@ -13,6 +13,13 @@
 
 #define GUEST_NAME_LEN 64 /* bytes with the NUL: a longer name is cut, for logs only */
 
+/* What a guest's owner asked for, in its domain's metadata. */
+struct guest_policy {
+	uint64_t min_kib, max_kib, startup_kib; /* 0: not told */
+	double weight;         /* of its memory needs beside others'; 0: not told */
+	bool cpu_off, mem_off; /* leave it alone */
+};
+
 /* Where a vCPU's memory is.  All zero: nothing is known. */
 struct vcpu_memory {
 	uint64_t nodes;   /* NUMA nodes that its policy names, a bit each; 0: none */
@@ -48,6 +55,7 @@ struct vcpu_count {
 	unsigned allowed; /* what it may have by its definition, its cgroup, past refusals */
 	double quota;     /* CPUs its domain's quota leaves it; 0: no limit */
 	struct vcpu_memory memory;
+	struct guest_policy policy;
 	bool transient; /* no definition of its domain tells where it may run */
 	bool held;      /* its domain refused a pin lately: leave it where it is */
 };
@@ -68,13 +76,6 @@ struct vcpu_sample {
 	struct cpuset *set; /* distinct masks and allowed pCPUs */
 	size_t nsets;
 	size_t pcpu_cap, vcpu_cap, name_cap, set_cap; /* allocated, virt_read.c's own */
-};
-
-/* What a guest's owner asked for, in its domain's metadata. */
-struct guest_policy {
-	uint64_t min_kib, max_kib, startup_kib; /* 0: not told */
-	double weight;         /* of its memory needs beside others'; 0: not told */
-	bool cpu_off, mem_off; /* leave it alone */
 };
 
 struct mem_host {

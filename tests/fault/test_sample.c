@@ -140,8 +140,9 @@ static void what_its_owner_wants_is_passed_on(void **state)
 	dom[2].wants.min_kib = 77;
 	dom[2].managed = false;
 	sample();
-	assert_int_equal(cpus.n, VCPUS);
-	assert_memory_equal(cpus.vcpu[0].uuid, dom[1].uuid, UUID_LEN);
+	assert_int_equal(cpus.n, 2 * VCPUS);
+	assert_true(cpus.vcpu[0].policy.cpu_off);
+	assert_false(cpus.vcpu[VCPUS].policy.cpu_off);
 	assert_int_equal(mems.guest[0].now.state, GUEST_RUNNING);
 	assert_int_equal(mems.guest[1].now.state, GUEST_UNMANAGED);
 	assert_int_equal(mems.guest[2].now.state, GUEST_UNMANAGED);
