@@ -189,8 +189,9 @@ static bool mask_is_narrow(const struct look *l, const struct vcpu_count *c, int
 }
 
 /*
- * Nobody's to place, so that its load counts as background load: a vCPU whose owner wants it left
- * alone, with no allowed pCPU that is online and ours, or that somebody has put on isolated pCPUs.
+ * Nobody's to place, so that its load counts as background load: a vCPU whose owner wants it
+ * left alone, with no allowed pCPU that is online and ours, or that somebody has put on
+ * isolated pCPUs.
  */
 static bool is_unmanaged(const struct look *l, const struct vcpu_count *c)
 {
