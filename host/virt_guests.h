@@ -62,6 +62,7 @@ struct domain {
 	bool policy_read;                 /* at least once: until then it is left alone */
 	struct guest_policy wants;        /* what its metadata say of it */
 	bool locked, hugepages, unproven; /* its memory: see struct guest */
+	uint64_t limit_kib;               /* the same */
 	bool metadata_unread;     /* said in the log: it has metadata, and XML is not read */
 	bool transient;           /* it has no persistent definition */
 	double quota;             /* CPUs each of its vCPUs may use; 0: no limit */

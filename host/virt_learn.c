@@ -20,8 +20,8 @@
 #include "policy/sample.h"
 
 #define QEMUS_NS                 1000000000LL /* all processes are looked through this often at most */
-#define PARAMS_MAX               16 /* more scheduler or NUMA parameters than libvirt has */
-#define NUMATUNE_MEM_RESTRICTIVE 3  /* libvirt's own name for it came with 7.3 */
+#define PARAMS_MAX               16 /* more scheduler, memory or NUMA parameters than libvirt has */
+#define NUMATUNE_MEM_RESTRICTIVE 3 /* libvirt's own name for it came with 7.3 */
 
 static int pins_intern(struct virt *v, const unsigned char *maps, int n, unsigned *out)
 {
@@ -293,6 +293,22 @@ static int learn_memory_kind(struct virt *v, struct domain *d)
 	return result;
 }
 
+/* <memtune><hard_limit>: what its cgroup lets its QEMU hold.  No event tells of a change. */
+static void learn_limit(struct domain *d)
+{
+	virTypedParameter params[PARAMS_MAX];
+	unsigned long long kib = 0;
+	int n = PARAMS_MAX;
+
+	d->limit_kib = 0;
+	if (virDomainGetMemoryParameters(d->ref, params, &n, VIR_DOMAIN_AFFECT_LIVE) < 0)
+		return;
+	virTypedParamsGetULLong(params, n, VIR_DOMAIN_MEMORY_HARD_LIMIT, &kib);
+	virTypedParamsClear(params, n);
+	if (kib < VIR_DOMAIN_MEMORY_PARAM_UNLIMITED)
+		d->limit_kib = kib;
+}
+
 /*
  * What an administrator wrote may be that the guest is to be left alone: so it is, where it
  * cannot be read.
@@ -331,6 +347,7 @@ static void learn_policy(struct virt *v, struct domain *d)
 	if (result < 0)
 		log_guest(LOG_PRIO_WARNING, d->name, "its metadata are not followed: %s",
 			  error);
+	learn_limit(d);
 	d->policy_read = true;
 	attempt_done(&d->policy, d->name, d->name);
 	free(xml);

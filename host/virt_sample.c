@@ -234,6 +234,7 @@ static void guest_of(const struct domain *d, int64_t now_ns, struct guest *g)
 	g->now.locked = d->locked;
 	g->now.hugepages = d->hugepages;
 	g->now.unproven = d->unproven;
+	g->now.limit_kib = d->limit_kib;
 	for (int i = 0; i < r->nparams; i++)
 		guest_param(g, &state, &r->params[i]);
 	if (g->now.actual_kib > g->now.max_kib) /* no guest holds more, whatever it reports */

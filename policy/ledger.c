@@ -26,9 +26,10 @@ uint64_t ledger_held(const struct guest *g)
 /* Its balloon is of no use: it may touch all its memory. */
 static bool all_its(const struct guest *g)
 {
-	return g->now.locked || g->mem.keeps || ledger_booting(g);
+	return g->mem.keeps || ledger_booting(g);
 }
 
+/* What is locked beyond what it holds was touched when it was locked: RSS has it. */
 static uint64_t claim(const struct guest *g)
 {
 	if (g->now.hugepages)
@@ -36,7 +37,7 @@ static uint64_t claim(const struct guest *g)
 	return all_its(g) ? g->now.max_kib : ledger_held(g);
 }
 
-static double overhead(const struct mem_tunables *tune, const struct guest *g)
+double ledger_overhead(const struct mem_tunables *tune, const struct guest *g)
 {
 	return fmax(tune->vmm_kib, (double)g->mem.overhead_kib);
 }
@@ -106,7 +107,7 @@ void ledger_observe(const struct mem_tunables *tune, struct guest *g, int64_t no
 	    now_ns - g->need.moved_ns < ns_of_s(tune->quiet_s))
 		return;
 	judge_shrink(tune, g);
-	if (!all_its(g) && m->kept == 0)
+	if (!g->now.locked && !all_its(g) && m->kept == 0)
 		learn_overhead(tune, g);
 }
 
@@ -140,7 +141,7 @@ static double commitment(const struct mem_tunables *tune, const struct guest *g,
 {
 	return g->now.hugepages
 		       ? 0
-		       : fmax(0, claim_kib + overhead(tune, g) - (double)g->now.rss_kib);
+		       : fmax(0, claim_kib + ledger_overhead(tune, g) - (double)g->now.rss_kib);
 }
 
 /* Of what rescues granted it: the rest is in available memory's fall. */

@@ -21,6 +21,9 @@ bool ledger_booting(const struct guest *g);
 /* What g holds: the larger of actual and its standing target. */
 uint64_t ledger_held(const struct guest *g);
 
+/* What its QEMU needs beside: as seen, and at least vmm_kib. */
+double ledger_overhead(const struct mem_tunables *tune, const struct guest *g);
+
 /* Memory the host keeps by its size: the reserve, and the least that even a rescue leaves. */
 uint64_t ledger_reserve(const struct mem_tunables *tune, const struct mem_host *host);
 uint64_t ledger_least(const struct mem_tunables *tune, const struct mem_host *host);

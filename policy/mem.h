@@ -134,6 +134,7 @@ struct guest_figures {
 	bool locked;            /* known not to give pages back: VFIO, SEV, mlock, hugepages */
 	bool hugepages;         /* its RAM is set aside: it draws on no available memory */
 	bool unproven;          /* which of these nobody could tell: its RSS has to show it */
+	uint64_t limit_kib;     /* its QEMU may hold no more than this; 0: no such limit */
 	uint64_t max_kib;       /* the balloon's range ends here */
 	uint64_t actual_kib;    /* what it has now */
 	uint64_t usable_kib;    /* what it could use without swapping; or KIB_UNKNOWN */

@@ -1,10 +1,12 @@
 /*
  * mem_observe.c - guests are lined up with their history, the host with its limit.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/array.h"
+#include "policy/ledger.h"
 #include "policy/mem_observe.h"
 
 /* The policy's memory of a guest goes on; what libvirt told now replaces the rest. */
@@ -29,6 +31,19 @@ static void guest_bound(const struct mem_tunables *tune, struct guest *g)
 		g->now.policy.min_kib = g->now.max_kib;
 }
 
+/* Beyond that its QEMU would be killed: as if its owner had asked for no more. */
+static void guest_confine(const struct mem_tunables *tune, struct guest *g)
+{
+	double most = (double)g->now.limit_kib - ledger_overhead(tune, g);
+	struct guest_policy *p = &g->now.policy;
+
+	if (!g->now.limit_kib)
+		return;
+	most = fmax(most, (double)p->min_kib);
+	if (!p->max_kib || most < (double)p->max_kib)
+		p->max_kib = (uint64_t)most;
+}
+
 static void guests_merge(const struct mem_tunables *tune, struct mem_view *v,
 			 const struct guest_sample *now)
 {
@@ -43,6 +58,7 @@ static void guests_merge(const struct mem_tunables *tune, struct mem_view *v,
 			at++;
 		if (at < v->n && memcmp(v->guest[at].uuid, g->uuid, UUID_LEN) == 0)
 			guest_carry(g, &v->guest[at]);
+		guest_confine(tune, g);
 	}
 }
 

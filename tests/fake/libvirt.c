@@ -52,6 +52,7 @@ struct fake_domain {
 	uint64_t max_kib;
 	int period, refuses;
 	bool stays;
+	uint64_t limit_kib; /* of its cgroup; 0: none */
 	double quota, quota_all; /* CPUs each vCPU, and all threads, may use; 0: no limit */
 	const char *metadata;    /* NULL: none */
 	char nodes[16];          /* memory nodes; empty: any */
@@ -446,6 +447,12 @@ void fake_device(unsigned guest, const char *xml, bool added)
 	if (host.callback[slot] && !host.deaf)
 		((virConnectDomainEventDeviceAddedCallback)(void (*)(void))host.callback[slot])(
 			host.conn, &dom, "device0", host.opaque[slot]);
+}
+
+void fake_hard_limit(unsigned guest, uint64_t kib)
+{
+	GUARD;
+	host.guest[guest].limit_kib = kib;
 }
 
 void fake_quota(unsigned guest, double quota)
@@ -1434,6 +1441,31 @@ int virDomainGetSchedulerParametersFlags(virDomainPtr dom, virTypedParameterPtr 
 		  VIR_DOMAIN_SCHEDULER_VCPU_PERIOD);
 	add_quota(params, n, d->quota_all, VIR_DOMAIN_SCHEDULER_GLOBAL_QUOTA,
 		  VIR_DOMAIN_SCHEDULER_GLOBAL_PERIOD);
+	return 0;
+}
+
+int virDomainGetMemoryParameters(virDomainPtr dom, virTypedParameterPtr params, int *n,
+				 unsigned flags)
+{
+	static const char *const field[] = { VIR_DOMAIN_MEMORY_HARD_LIMIT,
+					     VIR_DOMAIN_MEMORY_SOFT_LIMIT,
+					     VIR_DOMAIN_MEMORY_SWAP_HARD_LIMIT };
+	GUARD;
+	struct fake_domain *d = alive(dom);
+
+	(void)flags;
+	if (called() < 0)
+		return -1;
+	if (!d || *n < 3)
+		return fail(VIR_ERR_OPERATION_INVALID);
+	memset(params, 0, 3 * sizeof(*params));
+	for (*n = 0; *n < 3; ++*n) {
+		strcpy(params[*n].field, field[*n]);
+		params[*n].type = VIR_TYPED_PARAM_ULLONG;
+		params[*n].value.ul = VIR_DOMAIN_MEMORY_PARAM_UNLIMITED;
+	}
+	if (d->limit_kib)
+		params[0].value.ul = d->limit_kib;
 	return 0;
 }
 

@@ -297,6 +297,22 @@ static void quotas(void **state)
 	}
 }
 
+/* What is as large as libvirt's figure for none is none. */
+static void hard_limits(void **state)
+{
+	(void)state;
+	begin(2);
+	fake_hard_limit(0, 300 * KIB_PER_MIB);
+	sample();
+	assert_int_equal(mems.guest[0].now.limit_kib, 300 * KIB_PER_MIB);
+	assert_int_equal(mems.guest[1].now.limit_kib, 0);
+	fake_hard_limit(0, VIR_DOMAIN_MEMORY_PARAM_UNLIMITED);
+	virt_refresh(virt);
+	sample();
+	assert_int_equal(mems.guest[0].now.limit_kib, 0);
+	end();
+}
+
 /* ---- whose figures ---- */
 
 static void this_machine_is_read_by_proc(void **state)
@@ -732,7 +748,7 @@ static void an_unread_guest_is_left_alone(void **state)
 	assert_int_equal(fake_heard("guest-0: back to normal"), 1);
 	end();
 	begin(1);
-	fake_fail_at(13, VIR_ERR_OPERATION_INVALID); /* as if it had just ended */
+	fake_fail_at(14, VIR_ERR_OPERATION_INVALID); /* as if it had just ended */
 	fake_advance(NS_PER_S);
 	assert_int_equal(virt_vcpus(virt, &cpus), 0);
 	assert_int_equal(cpus.n, 0);
@@ -866,6 +882,7 @@ int main(void)
 		cmocka_unit_test(masks_do_not_pile_up),
 		cmocka_unit_test(pcpus_come_and_go),
 		cmocka_unit_test(quotas),
+		cmocka_unit_test(hard_limits),
 		cmocka_unit_test(this_machine_is_read_by_proc),
 		cmocka_unit_test(another_is_read_through_libvirt),
 		cmocka_unit_test(a_timeout_blocks),

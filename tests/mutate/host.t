@@ -64,6 +64,8 @@ mutate "isolated pCPUs are not used" policy/cpu_observe.c 's/scope->bits\[w\] &=
 mutate "who is to be left alone by his owner is" policy/cpu_observe.c 's/c->policy.cpu_off \|\| //'
 mutate "who was put on isolated pCPUs stays there" policy/cpu_observe.c \
 	's/return !l->rules->cpus && cpuset_count\(&live\) > 0 &&/return false \&\&/'
+mutate "hard limits are known" virt_learn.c 's/d->limit_kib = kib/(void)kib/'
+mutate "... and that there is none" virt_learn.c 's/kib < VIR_DOMAIN_MEMORY_PARAM_UNLIMITED/true/'
 mutate "paused guests are told" virt_sample.c 's/return GUEST_PAUSED/return GUEST_RUNNING/'
 mutate "strict memory allowed" virt_learn.c 's/strict = c->mode == MEMORY_STRICT \|\|/strict =/'
 mutate "restrictive memory, too" virt_learn.c 's/ \|\| c->mode == MEMORY_RESTRICTIVE//'

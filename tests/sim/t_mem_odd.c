@@ -3,6 +3,7 @@
  * noise, and each kind of odd guest beside ordinary ones; TAP.
  */
 #include "lib/units.h"
+#include "policy/ledger.h"
 #include "policy/mem.h"
 #include "tests/sim/mem_sim.h"
 
@@ -483,9 +484,27 @@ static void locked(bool hugepages)
 	mem_sim_run(s, 400);
 	ok(s->view.guest[0].plan.reason == MEM_LOCKED && s->view.guest[0].mem.command_ns == 0,
 	   "%s: left alone", hugepages ? "hugepages" : "locked");
+	ok(s->view.guest[0].plan.claim_kib <= ledger_held(&s->view.guest[0]),
+	   "%s: no more is booked than it holds (%.0f MiB)", hugepages ? "hugepages" : "locked",
+	   (double)s->view.guest[0].plan.claim_kib / MIB);
 	ok(least_free(s, 1, 3) > 150, "%s: the others have room (%.0f MiB)",
 	   hugepages ? "hugepages" : "locked", least_free(s, 1, 3));
 	safe(s, "locked");
+	mem_sim_free(s);
+}
+
+/* Its cgroup would kill its QEMU, which needs some for itself. */
+static void hard_limit(void)
+{
+	struct mem_sim *s = beside(constant(150), 8192);
+
+	s->now.guest[0].now.limit_kib = 700 * MIB;
+	s->conf.surplus = true;
+	mem_sim_run(s, 200);
+	ok(actual(s, 0) <= 668 && actual(s, 0) > 600,
+	   "hard limit: it grows up to what that leaves (%.0f MiB)", actual(s, 0));
+	ok(actual(s, 1) > 1000, "hard limit: the others grow beyond (%.0f MiB)", actual(s, 1));
+	safe(s, "hard limit");
 	mem_sim_free(s);
 }
 
@@ -498,7 +517,7 @@ static void wrong_claim(void)
 	struct plant_mem_guest odd = constant(800);
 	struct mem_sim *s;
 
-	odd.max_kib = 7168 * MIB;
+	odd.max_kib = odd.start_kib = 7168 * MIB;
 	s = beside(odd, 8192);
 	s->now.guest[0].now.locked = true;
 	mem_sim_run(s, 90);
@@ -787,6 +806,7 @@ int main(void)
 	asleep(3600);
 	locked(false);
 	locked(true);
+	hard_limit();
 	wrong_claim();
 	reboot();
 	stale();

@@ -167,10 +167,14 @@ static void claims(void **state)
 	r.g[2].now.hugepages = true;
 	ticks(&r, 3);
 	assert_int_equal(r.g[0].plan.claim_kib, ledger_held(&r.g[0]));
-	assert_int_equal(r.g[1].plan.claim_kib, 2048 * MIB);
+	assert_int_equal(r.g[1].plan.claim_kib, ledger_held(&r.g[1]));
 	assert_int_equal(r.g[2].plan.claim_kib, r.g[2].now.rss_kib);
 	assert_int_equal(r.g[1].plan.reason, MEM_LOCKED);
 	assert_int_equal(r.g[2].plan.reason, MEM_LOCKED);
+	r.g[1].now.rss_kib = 700 * MIB; /* it was locked before its balloon was filled */
+	ticks(&r, 20);
+	assert_int_equal(r.g[1].plan.claim_kib, ledger_held(&r.g[1]));
+	assert_int_equal(r.g[1].mem.overhead_kib, 0);
 	r.silent[0] = true;
 	ticks(&r, 20); /* stale stats do not change the claim */
 	assert_int_equal(r.g[0].plan.reason, MEM_STALE);
@@ -280,7 +284,7 @@ static struct rig beside_a_wrong_claim(uint64_t there_mib)
 {
 	struct rig r = rig(3, 512, 100);
 
-	r.g[2].now.locked = true;
+	r.g[2].mem.keeps = true;
 	r.g[2].now.max_kib = 12 * GIB;
 	r.host.available_kib = ledger_least(&mem_tunables_default, &r.host) + there_mib * MIB;
 	ticks(&r, 8);

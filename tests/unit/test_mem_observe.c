@@ -109,6 +109,33 @@ static void no_guest_has_no_minimum(void **state)
 	assert_int_equal(seen('c')->now.policy.min_kib, 200 * MIB);
 }
 
+/* Its QEMU's own memory counts, 32 MiB or what was seen of it. */
+static void a_hard_limit_is_a_maximum(void **state)
+{
+	static const struct {
+		uint64_t hard_mib, owner_mib, min_mib, vmm_mib, max_mib;
+	} cases[] = {
+		{ 0, 0, 0, 0, 0 }, /* none */
+		{ 150, 0, 0, 0, 118 },   { 150, 0, 0, 70, 80 },
+		{ 150, 110, 0, 0, 110 },                       /* its owner wants less */
+		{ 150, 130, 0, 0, 118 }, { 30, 0, 90, 0, 90 }, /* it is squeezed no further */
+	};
+
+	(void)state;
+	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		sample("a");
+		observe(0);
+		seen('a')->mem.overhead_kib = cases[c].vmm_mib * MIB;
+		sample("a");
+		sampled[0].now.limit_kib = cases[c].hard_mib * MIB;
+		sampled[0].now.policy.max_kib = cases[c].owner_mib * MIB;
+		sampled[0].now.policy.min_kib = cases[c].min_mib * MIB;
+		observe(0);
+		assert_int_equal(seen('a')->now.policy.max_kib, cases[c].max_mib * MIB);
+		forget(NULL);
+	}
+}
+
 static void a_limit_leaves_what_guests_have_not_taken(void **state)
 {
 	static const struct {
@@ -145,6 +172,7 @@ int main(void)
 		TEST(history_goes_with_its_guest),
 		TEST(what_was_left_out_is_as_before),
 		TEST(no_guest_has_no_minimum),
+		TEST(a_hard_limit_is_a_maximum),
 		TEST(a_limit_leaves_what_guests_have_not_taken),
 	};
 
