@@ -54,6 +54,7 @@ void fake_device(unsigned guest, const char *xml, bool added);
 void fake_deaf(bool deaf);                             /* no events come any more */
 void fake_quota(unsigned guest, double cpus);          /* per vCPU; 0: none */
 void fake_hard_limit(unsigned guest, uint64_t kib);    /* 0: none */
+void fake_backup(unsigned guest, bool on);             /* a job that excludes no change */
 void fake_nodes(unsigned guest, const char *list);     /* memory nodes, strict unless: */
 void fake_memory_mode(unsigned guest, int mode);       /* a virDomainNumatuneMemMode */
 void fake_definition(unsigned guest, const char *xml); /* its live XML; kept, not copied */

@@ -53,6 +53,7 @@ struct fake_domain {
 	int period, refuses;
 	bool stays;
 	uint64_t limit_kib; /* of its cgroup; 0: none */
+	bool backup;        /* is being made */
 	double quota, quota_all; /* CPUs each vCPU, and all threads, may use; 0: no limit */
 	const char *metadata;    /* NULL: none */
 	char nodes[16];          /* memory nodes; empty: any */
@@ -453,6 +454,12 @@ void fake_hard_limit(unsigned guest, uint64_t kib)
 {
 	GUARD;
 	host.guest[guest].limit_kib = kib;
+}
+
+void fake_backup(unsigned guest, bool on)
+{
+	GUARD;
+	host.guest[guest].backup = on;
 }
 
 void fake_quota(unsigned guest, double quota)
@@ -1349,6 +1356,21 @@ int virDomainGetControlInfo(virDomainPtr dom, virDomainControlInfoPtr info, unsi
 	return 0;
 }
 
+char *virDomainBackupGetXMLDesc(virDomainPtr dom, unsigned flags)
+{
+	GUARD;
+	struct fake_domain *d = alive(dom);
+
+	(void)flags;
+	if (called() < 0)
+		return NULL;
+	if (!d)
+		return fail(VIR_ERR_OPERATION_INVALID), NULL;
+	if (!d->backup)
+		return fail(VIR_ERR_NO_DOMAIN_BACKUP), NULL;
+	return strdup("<domainbackup mode='pull'/>");
+}
+
 int virDomainGetJobInfo(virDomainPtr dom, virDomainJobInfoPtr info)
 {
 	GUARD;
@@ -1360,7 +1382,7 @@ int virDomainGetJobInfo(virDomainPtr dom, virDomainJobInfoPtr info)
 		return fail(VIR_ERR_OPERATION_INVALID);
 	monitor_wait(dom->guest);
 	memset(info, 0, sizeof(*info));
-	info->type = d->busy ? VIR_DOMAIN_JOB_UNBOUNDED : VIR_DOMAIN_JOB_NONE;
+	info->type = d->busy || d->backup ? VIR_DOMAIN_JOB_UNBOUNDED : VIR_DOMAIN_JOB_NONE;
 	return 0;
 }
 

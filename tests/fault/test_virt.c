@@ -364,7 +364,7 @@ static void another_is_read_through_libvirt(void **state)
 
 /* ---- refusals ---- */
 
-#define PIN_CALL 5 /* after its control state, its job, its masks and its allowed pCPUs */
+#define PIN_CALL 6 /* after its control state, backup and job, its masks and allowed pCPUs */
 
 static void a_timeout_blocks(void **state)
 {
@@ -395,6 +395,23 @@ static void a_timeout_blocks(void **state)
 	assert_int_equal(fake_heard("simulated failure"), 0);
 	sample();
 	assert_false(vcpu(0, 0)->held);
+	end();
+}
+
+static void a_backup_blocks_nothing(void **state)
+{
+	unsigned calls;
+
+	(void)state;
+	begin(1);
+	sample();
+	fake_backup(0, true);
+	calls = fake_calls();
+	assert_int_equal(pin(0, 0, 1), VIRT_DONE);
+	assert_int_equal(fake_calls() - calls, PIN_CALL - 1); /* its job is not asked for */
+	sample();
+	assert_false(vcpu(0, 0)->held);
+	assert_int_equal(memory(0)->now.state, GUEST_RUNNING);
 	end();
 }
 
@@ -886,6 +903,7 @@ int main(void)
 		cmocka_unit_test(this_machine_is_read_by_proc),
 		cmocka_unit_test(another_is_read_through_libvirt),
 		cmocka_unit_test(a_timeout_blocks),
+		cmocka_unit_test(a_backup_blocks_nothing),
 		cmocka_unit_test(a_job_blocks),
 		cmocka_unit_test(a_failure_is_said_once),
 		cmocka_unit_test(a_refused_pin_is_only_that),
