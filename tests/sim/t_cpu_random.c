@@ -25,15 +25,15 @@
 #define MANY    15   /* late pins: a host that churns */
 
 /*
- * What the policy reaches on the default seeds, and a little: a change that does worse fails.
- * The goals are 1.03, 3 pins, 5 % and 97 %.  Hosts under 85 % load are within the first; it is
- * the full ones that miss it, where nothing but the past tells demands.  With background load,
- * which is known by nothing but what is left of busy time, other bars hold.
+ * A change that does worse on the default seeds fails; they reach 1.030, 2.3 pins, 3.3 % and
+ * 93.4 %.  On 600 others it was 1.037, 2.3, 3.8 % and 94.0 %.  Hosts under 85 % load are within
+ * the first; it is the full ones that miss it, where nothing but the past tells demands.  With
+ * background load, which is known by nothing but what is left of busy time, other bars hold.
  */
-#define LATE_BAR   1.04
-#define PINS_BAR   3.0
-#define MANY_BAR   0.06
-#define CALM_BAR   0.90
+#define LATE_BAR   1.036
+#define PINS_BAR   2.6
+#define MANY_BAR   0.05
+#define CALM_BAR   0.91
 #define LATE_BAR_B 1.075
 #define CALM_BAR_B 0.72
 
@@ -269,12 +269,11 @@ int main(int argc, char **argv)
 	print("all", &all);
 	printf("1..4\n");
 	ok(&k, all.late / all.hosts <= (background ? LATE_BAR_B : LATE_BAR),
-	   "mean true peak/LB; the goal is 1.03", all.late / all.hosts);
-	ok(&k, all.pins / all.hosts <= PINS_BAR, "late pins per host; the goal is 3",
-	   all.pins / all.hosts);
-	ok(&k, all.many <= MANY_BAR * all.hosts,
-	   "hosts with more than 15 late pins, %; the goal is 5", 100.0 * all.many / all.hosts);
+	   "mean true peak/LB", all.late / all.hosts);
+	ok(&k, all.pins / all.hosts <= PINS_BAR, "late pins per host", all.pins / all.hosts);
+	ok(&k, all.many <= MANY_BAR * all.hosts, "hosts with more than 15 late pins, %",
+	   100.0 * all.many / all.hosts);
 	ok(&k, calm.none >= (background ? CALM_BAR_B : CALM_BAR) * calm.hosts,
-	   "calm hosts without a late pin, %; the goal is 97", 100.0 * calm.none / calm.hosts);
+	   "calm hosts without a late pin, %", 100.0 * calm.none / calm.hosts);
 	return 0;
 }
