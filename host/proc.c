@@ -117,6 +117,36 @@ int proc_memory_pressure(double *some_avg10_percent)
 	return 0;
 }
 
+void proc_merged(uint64_t *kib)
+{
+	FILE *f = fopen("/sys/kernel/mm/ksm/pages_sharing", "re");
+	unsigned long long pages;
+
+	if (!f)
+		return;
+	if (fscanf(f, "%llu", &pages) == 1)
+		*kib = pages * ((uint64_t)sysconf(_SC_PAGESIZE) / 1024);
+	fclose(f);
+}
+
+/* "name type data": it is asked to shrink, under pressure, no further than to c_min. */
+void proc_zfs(uint64_t *kib)
+{
+	FILE *f = fopen("/proc/spl/kstat/zfs/arcstats", "re");
+	unsigned long long size = 0, least = ULLONG_MAX;
+	char line[LINE_LEN];
+
+	if (!f)
+		return;
+	while (fgets(line, sizeof(line), f)) {
+		sscanf(line, "size %*u %llu", &size);
+		sscanf(line, "c_min %*u %llu", &least);
+	}
+	fclose(f);
+	if (size > least)
+		*kib = (size - least) / 1024;
+}
+
 int proc_isolated(struct cpuset *out)
 {
 	return shape_read_list("/sys/devices/system/cpu/isolated", out);

@@ -17,6 +17,8 @@ const char *proc_root(void); /* where the kernel tells of processes */
 int proc_cpu_times(struct cpu_time *cpu, size_t n);
 int proc_memory(uint64_t *total_kib, uint64_t *available_kib);
 int proc_memory_pressure(double *some_avg10_percent);
+void proc_merged(uint64_t *kib); /* what KSM saves; not touched where it is not told */
+void proc_zfs(uint64_t *kib);    /* what ZFS caches and can give back; the same */
 int proc_isolated(struct cpuset *out);
 int proc_online(struct cpuset *out);
 const char *proc_cgroups(void); /* where it tells of groups of processes */

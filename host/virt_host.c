@@ -218,11 +218,15 @@ void host_memory(struct virt *v, struct mem_host *host)
 	if (v->local) {
 		bad = proc_memory(&host->total_kib, &host->available_kib) < 0;
 		proc_memory_pressure(&host->pressure);
+		proc_merged(&host->merged_kib);
+		proc_zfs(&host->slow_kib);
 	} else {
 		bad = node_memory(v, host) < 0;
 	}
 	if (host->available_kib > host->total_kib) /* a daemon may tell anything */
 		host->available_kib = host->total_kib;
+	if (host->slow_kib > host->total_kib - host->available_kib)
+		host->slow_kib = host->total_kib - host->available_kib;
 	log_change(&v->memory.said, bad, "reading host memory",
 		   "no figures: nothing is decided");
 }

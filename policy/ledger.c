@@ -156,7 +156,7 @@ static double untouched(const struct mem_tunables *tune, struct guest *g)
 void ledger_sum(const struct mem_conf *conf, const struct mem_host *host, struct guest *g,
 		size_t n, struct mem_report *report)
 {
-	double promised = 0, booting = 0, rescued = 0, ratio = fmax(1, conf->overcommit);
+	double promised = (double)host->merged_kib, booting = 0, rescued = 0, ratio = fmax(1, conf->overcommit);
 
 	for (size_t i = 0; i < n; i++) {
 		g[i].plan.claim_kib = claim(&g[i]);
@@ -169,7 +169,8 @@ void ledger_sum(const struct mem_conf *conf, const struct mem_host *host, struct
 	report->known = host->total_kib != 0 && host->available_kib != 0;
 	if (!report->known)
 		return;
-	report->available_kib = host->available_kib;
+	report->available_kib = host->available_kib + host->slow_kib;
+	report->at_once_kib = host->available_kib;
 	report->least_kib = ledger_least(&conf->tune, host);
 	report->reserve_kib =
 		conf->reserve_kib ? conf->reserve_kib : ledger_reserve(&conf->tune, host);
@@ -178,16 +179,16 @@ void ledger_sum(const struct mem_conf *conf, const struct mem_host *host, struct
 	report->commitment_kib = (uint64_t)(promised / ratio);
 	report->booting_kib = (uint64_t)(booting / ratio);
 	report->rescued_kib = (uint64_t)rescued;
-	report->headroom_kib = (int64_t)((double)host->available_kib -
+	report->headroom_kib = (int64_t)((double)report->available_kib -
 					 (double)report->reserve_kib - promised / ratio);
 }
 
 static enum mem_host_state state_now(const struct mem_tunables *tune,
 				     const struct mem_host *host, const struct mem_report *r)
 {
-	if (r->available_kib < r->least_kib / 2)
+	if (r->at_once_kib < r->least_kib / 2)
 		return HOST_CRITICAL;
-	if (r->available_kib < r->least_kib || host->pressure >= 100 * tune->hard_pressure)
+	if (r->at_once_kib < r->least_kib || host->pressure >= 100 * tune->hard_pressure)
 		return HOST_HARD;
 	if (r->available_kib < r->reserve_kib || host->pressure >= 100 * tune->soft_pressure)
 		return HOST_SOFT;

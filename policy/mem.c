@@ -331,10 +331,11 @@ static void rescue(struct tick *t)
 {
 	const struct mem_report *r = t->r;
 	double deep = (double)r->reserve_kib - (double)r->least_kib;
-	double there = (double)r->available_kib - (double)r->least_kib - (double)r->rescued_kib;
+	double there = (double)r->at_once_kib - (double)r->least_kib - (double)r->rescued_kib;
 	double unpromised, dying = 0, before = t->funds_kib;
 
 	deep += (double)r->booting_kib; /* there now; the balloon will take it back */
+	deep -= (double)(r->available_kib - r->at_once_kib);
 	unpromised = fmax(0, t->funds_kib + deep);
 	for (size_t i = 0; i < t->n; i++)
 		if (wants_rescue(t, &t->g[i]) > 0)

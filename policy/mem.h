@@ -222,6 +222,7 @@ struct mem_report {
 	bool known; /* host memory was readable; if not, the rest is zero */
 	enum mem_host_state state;
 	uint64_t available_kib;
+	uint64_t at_once_kib;    /* the part of it that need not be taken from ZFS first */
 	uint64_t reserve_kib;    /* kept for the host itself */
 	uint64_t least_kib;      /* what even a rescue leaves of it */
 	uint64_t commitment_kib; /* what guests may touch and have not */

@@ -79,7 +79,7 @@ static void guests_swap(struct mem_view *v, size_t n)
 static void host_limit(struct mem_view *v, uint64_t limit_kib)
 {
 	struct mem_host *host = &v->host;
-	uint64_t held = 0;
+	uint64_t held = 0, left;
 
 	if (!limit_kib || !host->total_kib)
 		return;
@@ -90,10 +90,11 @@ static void host_limit(struct mem_view *v, uint64_t limit_kib)
 	}
 	if (host->total_kib > limit_kib)
 		host->total_kib = limit_kib;
-	if (held >= limit_kib)
-		host->available_kib = 1; /* nothing, but known: 0 would mean unread */
-	else if (host->available_kib > limit_kib - held)
-		host->available_kib = limit_kib - held;
+	left = held < limit_kib ? limit_kib - held : 1; /* nothing, but known: 0 is unread */
+	if (host->available_kib > left)
+		host->available_kib = left;
+	if (host->slow_kib > left - host->available_kib)
+		host->slow_kib = left - host->available_kib;
 }
 
 int mem_observe(const struct mem_tunables *tune, struct mem_view *v, uint64_t limit_kib,

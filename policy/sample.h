@@ -81,6 +81,8 @@ struct vcpu_sample {
 struct mem_host {
 	uint64_t total_kib;     /* 0: unknown: nothing may be decided */
 	uint64_t available_kib; /* MemAvailable or its like; 0: unknown */
+	uint64_t slow_kib;      /* beside it, but not at once: what ZFS caches */
+	uint64_t merged_kib;    /* of guests' pages, what writes to them would take: KSM */
 	double pressure;        /* PSI memory "some" avg10, percent; < 0: unknown */
 };
 

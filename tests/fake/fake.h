@@ -52,6 +52,8 @@ void fake_rename(unsigned guest, const char *name);    /* kept, not copied; of a
 /* One is plugged or unplugged, an event; the live XML is this from then on. */
 void fake_device(unsigned guest, const char *xml, bool added);
 void fake_deaf(bool deaf);                             /* no events come any more */
+void fake_merged(uint64_t kib);                        /* by KSM */
+void fake_zfs(uint64_t kib);                           /* cached beyond its minimum */
 void fake_quota(unsigned guest, double cpus);          /* per vCPU; 0: none */
 void fake_hard_limit(unsigned guest, uint64_t kib);    /* 0: none */
 void fake_backup(unsigned guest, bool on);             /* a job that excludes no change */

@@ -64,6 +64,28 @@ int proc_memory(uint64_t *total_kib, uint64_t *available_kib)
 	return 0;
 }
 
+static uint64_t merged, zfs;
+
+void fake_merged(uint64_t kib)
+{
+	merged = kib;
+}
+
+void fake_zfs(uint64_t kib)
+{
+	zfs = kib;
+}
+
+void proc_merged(uint64_t *kib)
+{
+	*kib = merged;
+}
+
+void proc_zfs(uint64_t *kib)
+{
+	*kib = zfs;
+}
+
 int proc_memory_pressure(double *some_avg10_percent)
 {
 	*some_avg10_percent = 0;

@@ -117,6 +117,33 @@ static void memory(void **state)
 	assert_int_equal(available, 1);
 }
 
+/* What KSM saves, and what ZFS caches. */
+static void beside_available(void **state)
+{
+	static const char *const none[] = { NULL, "", "x\n", "size 4 5\nc_min 4 5\n",
+					    "size 4 100000\n", "c_min 4 100\n" };
+	uint64_t page_kib = (uint64_t)sysconf(_SC_PAGESIZE) / 1024, kib = 7;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		content = none[i];
+		proc_merged(&kib);
+		proc_zfs(&kib);
+		assert_int_equal(kib, 7);
+	}
+	content = "1000\n";
+	proc_merged(&kib);
+	assert_int_equal(kib, 1000 * page_kib);
+	content = "13 1 0x01 96 26112 1 2\nname                            type data\n"
+		  "hits                            4    9\n"
+		  "c_min                           4    1048576\n"
+		  "c_max                           4    9999999\n"
+		  "size                            4    5242880\n"
+		  "compressed_size                 4    1\n";
+	proc_zfs(&kib);
+	assert_int_equal(kib, 4096);
+}
+
 static void pressure(void **state)
 {
 	static const char *const none[] = { NULL, "", "full avg10=1.00\n", "some avg10=x\n" };
@@ -595,6 +622,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pcpu_times),
 		cmocka_unit_test(memory),
+		cmocka_unit_test(beside_available),
 		cmocka_unit_test(pressure),
 		cmocka_unit_test(isolated_pcpus),
 		cmocka_unit_test(boot_id),

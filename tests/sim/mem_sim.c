@@ -101,6 +101,8 @@ static void sample(struct mem_sim *s)
 		.total_kib = plant_mem_total(s->plant),
 		.available_kib = available > 0 && !s->blind ? (uint64_t)available : 0,
 		.pressure = s->pressure,
+		.merged_kib = s->merged_kib,
+		.slow_kib = s->slow_kib,
 	};
 }
 

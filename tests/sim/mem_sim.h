@@ -71,6 +71,7 @@ struct mem_sim {
 	bool dry;        /* commands are not carried out */
 	bool blind;      /* host memory is not readable */
 	double pressure; /* PSI as the host shows it; mem_sim_new: < 0, it does not */
+	uint64_t merged_kib, slow_kib; /* as read; the plant has no KSM, nor ZFS */
 	bool no_managed; /* guests do not report MemTotal */
 	bool trace;
 	int64_t tick;

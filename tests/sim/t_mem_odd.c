@@ -508,6 +508,21 @@ static void hard_limit(void)
 	mem_sim_free(s);
 }
 
+/* What KSM merged can be written to at any time: it is promised. */
+static void merged(void)
+{
+	struct mem_sim *s = beside(constant(150), 6144);
+	double left;
+
+	s->merged_kib = 1500 * MIB;
+	s->conf.surplus = true;
+	mem_sim_run(s, 200);
+	left = (double)(s->report.available_kib - s->report.reserve_kib) / MIB;
+	ok(left >= 1500, "KSM: what is merged stays with the host (%.0f MiB)", left);
+	safe(s, "KSM");
+	mem_sim_free(s);
+}
+
 /*
  * What one is taken to hold is wrong: 7 GiB, of which it never touches more than one.  Nothing
  * is unpromised, but memory is there: it goes to those who would die, and no further.
@@ -807,6 +822,7 @@ int main(void)
 	locked(false);
 	locked(true);
 	hard_limit();
+	merged();
 	wrong_claim();
 	reboot();
 	stale();

@@ -181,6 +181,54 @@ static void claims(void **state)
 	assert_int_equal(r.g[0].plan.claim_kib, ledger_held(&r.g[0]));
 }
 
+/* What KSM merged is promised to those who write to it. */
+static void what_is_merged_is_promised(void **state)
+{
+	struct rig r = rig(1, 512, 200);
+	int64_t headroom;
+
+	(void)state;
+	ticks(&r, 5);
+	headroom = r.report.headroom_kib;
+	r.host.merged_kib = 700 * MIB;
+	tick(&r);
+	assert_int_equal(r.report.headroom_kib, headroom - 700 * (int64_t)MIB);
+}
+
+/* It is available, but neither at once, nor when the host is about to run dry. */
+static void what_zfs_caches_is_slow(void **state)
+{
+	struct rig r = rig(1, 512, 200);
+	int64_t headroom;
+
+	(void)state;
+	ticks(&r, 5);
+	headroom = r.report.headroom_kib;
+	r.host.slow_kib = 700 * MIB;
+	tick(&r);
+	assert_int_equal(r.report.headroom_kib, headroom + 700 * (int64_t)MIB);
+	r.host.available_kib = r.report.reserve_kib - 100 * MIB;
+	tick(&r);
+	assert_int_equal(r.report.state, HOST_OK);
+	r.host.available_kib = r.report.least_kib - MIB;
+	tick(&r);
+	assert_int_equal(r.report.state, HOST_HARD);
+}
+
+static void no_rescue_waits_for_zfs(void **state)
+{
+	(void)state;
+	for (int slow = 0; slow < 2; slow++) {
+		struct rig r = rig(1, 512, 200);
+
+		ticks(&r, 5);
+		r.host.available_kib = r.report.least_kib + (slow ? 0 : 2 * GIB);
+		r.host.slow_kib = slow ? 2 * GIB : 0;
+		r.use_mib[0] = 480;
+		assert_int_equal(commanded(&r, 0, 3), !slow);
+	}
+}
+
 static void no_driver_claims_all(void **state)
 {
 	struct rig r = rig(1, 2048, 200);
@@ -1096,6 +1144,9 @@ int main(void)
 		cmocka_unit_test(spare_is_what_nobody_may_touch),
 		cmocka_unit_test(overcommit_counts_promises_in_part),
 		cmocka_unit_test(claims),
+		cmocka_unit_test(what_is_merged_is_promised),
+		cmocka_unit_test(what_zfs_caches_is_slow),
+		cmocka_unit_test(no_rescue_waits_for_zfs),
 		cmocka_unit_test(no_driver_claims_all),
 		cmocka_unit_test(vmm_memory_is_learnt),
 		cmocka_unit_test(host_state_worsens_at_once_and_heals_by_steps),

@@ -160,6 +160,11 @@ static void a_limit_leaves_what_guests_have_not_taken(void **state)
 	observe(200 * MIB);
 	assert_int_equal(view.host.available_kib, 1); /* nothing, which is not "unread" */
 	sample("ab");
+	now.host.slow_kib = 300 * MIB; /* ZFS's is inside the limit, too */
+	observe(900 * MIB);
+	assert_int_equal(view.host.available_kib, 600 * MIB);
+	assert_int_equal(view.host.slow_kib, 100 * MIB);
+	sample("ab");
 	now.host = (struct mem_host){ 0 };
 	observe(700 * MIB);
 	assert_int_equal(view.host.total_kib + view.host.available_kib, 0);
