@@ -87,12 +87,12 @@ static void judge_shrink(const struct mem_tunables *tune, struct guest *g)
 	m->from_kib = 0;
 }
 
-static void learn_overhead(const struct mem_tunables *tune, struct guest *g)
+static void learn_overhead(struct guest *g)
 {
 	double beyond = (double)g->now.rss_kib - (double)ledger_held(g);
 
 	if (beyond > (double)g->mem.overhead_kib)
-		g->mem.overhead_kib = (uint64_t)fmin(beyond, tune->vmm_most_kib);
+		g->mem.overhead_kib = (uint64_t)beyond;
 }
 
 void ledger_observe(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
@@ -108,7 +108,7 @@ void ledger_observe(const struct mem_tunables *tune, struct guest *g, int64_t no
 		return;
 	judge_shrink(tune, g);
 	if (!g->now.locked && !all_its(g) && m->kept == 0)
-		learn_overhead(tune, g);
+		learn_overhead(g);
 }
 
 /* ESXi's sliding scale of free memory to keep, vSphere Resource Management Guide. */
@@ -156,7 +156,8 @@ static double untouched(const struct mem_tunables *tune, struct guest *g)
 void ledger_sum(const struct mem_conf *conf, const struct mem_host *host, struct guest *g,
 		size_t n, struct mem_report *report)
 {
-	double promised = (double)host->merged_kib, booting = 0, rescued = 0, ratio = fmax(1, conf->overcommit);
+	double promised = (double)host->merged_kib, booting = 0, rescued = 0,
+	       ratio = fmax(1, conf->overcommit);
 
 	for (size_t i = 0; i < n; i++) {
 		g[i].plan.claim_kib = claim(&g[i]);

@@ -58,8 +58,7 @@
 	ROW(double, hard_pressure, 0.30, SHARE, 0, 1, FIXED, "... and at least hard") \
 	ROW(unsigned, calm_intervals, 3, INTERVALS, 0, 1000, FIXED, "before a better state of the host is believed") \
 	/* ledger.c: a guest's pages */ \
-	ROW(double, vmm_kib, 32 * KIB_PER_MIB, KIB, 0, KIB_PER_GIB, FIXED, "a QEMU process holds beyond its guest's memory, or more as measured ...") \
-	ROW(double, vmm_most_kib, 256 * KIB_PER_MIB, KIB, 0, 64.0 * KIB_PER_GIB, FIXED, "... up to this: more is a balloon that lags") \
+	ROW(double, vmm_kib, 32 * KIB_PER_MIB, KIB, 0, KIB_PER_GIB, FIXED, "a QEMU process holds beyond its guest's memory, or more as measured") \
 	ROW(double, due_kib, 32 * KIB_PER_MIB, KIB, 0, KIB_PER_GIB, FIXED, "by so much RSS ought to fall with a shrink, before it is judged ...") \
 	ROW(double, follows_part, 0.5, SHARE, 0, 1, FIXED, "... and by so much of what is due it must, or it did not follow ...") \
 	ROW(unsigned, kept_shrinks, 2, TIMES, 1, 1000, FIXED, "... and after so many shrinks that it did not follow it never will") \

@@ -43,7 +43,7 @@ mutate "a hard limit ends growth" mem_observe.c 's/if \(!g->now.limit_kib\)/if (
 mutate "... and leaves QEMU its own" mem_observe.c 's/ - ledger_overhead\(tune, g\);/;/'
 mutate "pages that do not come back are noticed" ledger.c 's/m->keeps = true/m->keeps = false/'
 mutate "untouched memory is no fault of the balloon" ledger.c 's/return due\(tune, g\) >= tune->due_kib;/return g->mem.from_kib != 0;/'
-mutate "the VMM's own memory counts" ledger.c 's/claim_kib \+ overhead\(tune, g\)/claim_kib/'
+mutate "the VMM's own memory counts" ledger.c 's/claim_kib \+ ledger_overhead\(tune, g\)/claim_kib/'
 mutate "the VMM's own memory is learnt" ledger.c 's/g->mem.overhead_kib = .*/;/'
 mutate "a small host has a margin, too" ledger.c 's/fmax\(tune->reserve_kib,/fmax(tune->host_least_kib,/'
 mutate "the host has a reserve" ledger.c 's/tune->reserve_kib,/0,/; s/tune->reserve_scale \*/0 */'
