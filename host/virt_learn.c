@@ -181,10 +181,8 @@ static void learn_cpuset(struct virt *v, struct domain *d)
 		lacks.bits[w] &= ~now.bits[w];
 	if (cpuset_count(&lacks) == 0)
 		memset(&now, 0, sizeof(now)); /* it has all there is */
-	if (cpuset_equal(&d->cpuset, &now))
-		return;
+	v->cpusets_changed |= d->cpuset_read && !cpuset_equal(&d->cpuset, &now);
 	d->cpuset = now;
-	v->cpusets_changed |= d->cpuset_read;
 	d->cpuset_read = true;
 }
 

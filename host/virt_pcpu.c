@@ -17,7 +17,8 @@
 
 #define FORGET_NS 600000000000LL /* until a pCPU that was refused is tried again */
 #define PROBE_NS  300000000LL /* for trying the pCPUs of one refused mask: a pin takes 1 ms */
-#define HINT_TEXT 128         /* bytes: such a list with a few words */
+#define HINT_LIST 224         /* bytes: a list that is to be typed, so never cut */
+#define HINT_TEXT 288         /* bytes: the same with a few words */
 #define MASK_TEXT 64          /* bytes: a list in a log line; a longer one is cut */
 
 static void remove_all(struct cpuset *s, const struct cpuset *other)
@@ -116,35 +117,42 @@ void pin_accepted(struct virt *v, const struct cpuset *mask)
 		add_all(&v->table.accepted, mask);
 }
 
-/* Tries the pCPUs of a refused mask.  What there is no time for is tried another time. */
-static void refused_find(struct virt *v, struct domain *d, unsigned vcpu,
-			 const struct cpuset *mask)
+/*
+ * Tries the pCPUs of a refused mask, and returns those for which there is no time: these are
+ * left out for once.
+ */
+static struct cpuset refused_find(struct virt *v, struct domain *d, unsigned vcpu,
+				  const struct cpuset *mask)
 {
+	struct cpuset untried = { { 0 } };
 	int64_t until_ns = proc_now_ns() + PROBE_NS;
 
 	for (unsigned i = 0; i < PCPU_MAX; i++) {
 		struct cpuset one = { { 0 } };
-		bool late;
 
 		if (!cpuset_has(mask, i))
 			continue;
 		cpuset_add(&one, i);
-		late = proc_now_ns() >= until_ns;
-		if (!late && pin_call(v, d, vcpu, &one) == 0)
+		if (proc_now_ns() >= until_ns)
+			cpuset_add(&untried, i);
+		else if (pin_call(v, d, vcpu, &one) == 0)
 			pin_accepted(v, &one);
-		else if (late || mask_was_refused(v))
+		else if (mask_was_refused(v))
 			refused_add(v, d, &one);
 		else
-			return; /* the guest or the connection is gone */
+			break; /* the guest or the connection is gone */
 	}
+	return untried;
 }
 
 /* Pins to what is known to be left of a mask. */
-static int pin_rest(struct virt *v, struct domain *d, unsigned vcpu, struct cpuset *mask)
+static int pin_rest(struct virt *v, struct domain *d, unsigned vcpu, struct cpuset *mask,
+		    const struct cpuset *untried)
 {
 	struct cpuset rest = domain_pcpus(&v->table, d);
 
 	cpuset_and(&rest, mask);
+	remove_all(&rest, untried);
 	if (cpuset_equal(&rest, mask) || cpuset_count(&rest) == 0 ||
 	    pin_call(v, d, vcpu, &rest) < 0)
 		return -1;
@@ -159,15 +167,16 @@ static int pin_rest(struct virt *v, struct domain *d, unsigned vcpu, struct cpus
 int pin_narrowed(struct virt *v, struct domain *d, unsigned vcpu, const struct cpuset *had,
 		 struct cpuset *mask)
 {
+	struct cpuset untried = { { 0 } };
 	int error = mask_error(v);
 
-	if (pin_rest(v, d, vcpu, mask) == 0)
+	if (pin_rest(v, d, vcpu, mask, &untried) == 0)
 		return 0;
 	if (cpuset_count(mask) > 1)
-		refused_find(v, d, vcpu, mask);
+		untried = refused_find(v, d, vcpu, mask);
 	else
 		refused_add(v, d, mask);
-	if (pin_rest(v, d, vcpu, mask) == 0)
+	if (pin_rest(v, d, vcpu, mask, &untried) == 0)
 		return 0;
 	if (had && error == EINVAL)
 		pin_call(v, d, vcpu, had);
@@ -193,12 +202,15 @@ void refused_expire(struct virt *v)
 
 /* ---- notices ---- */
 
-/* The option that leaves these out, too, after a word; nothing where it would leave none. */
+/*
+ * The option that leaves these out, too, after a word; nothing where it would leave none, or
+ * where they do not fit in a line.
+ */
 static const char *hint(const struct virt *v, const struct cpuset *pcpus, const char *word,
 			char *text)
 {
 	struct cpuset others = v->table.online, isolated;
-	char list[MASK_TEXT];
+	char list[HINT_LIST];
 
 	if (v->opt->cpus)
 		cpuset_and(&others, v->opt->cpus);
@@ -206,9 +218,9 @@ static const char *hint(const struct virt *v, const struct cpuset *pcpus, const 
 		remove_all(&others, &isolated);
 	remove_all(&others, pcpus);
 	text[0] = '\0';
-	if (cpuset_count(&others) > 0)
-		snprintf(text, HINT_TEXT, "%s --cpus %s", word,
-			 cpuset_text(&others, list, sizeof(list)));
+	if (cpuset_count(&others) > 0 &&
+	    !strstr(cpuset_text(&others, list, sizeof(list)), "..."))
+		snprintf(text, HINT_TEXT, "%s --cpus %s", word, list);
 	return text;
 }
 

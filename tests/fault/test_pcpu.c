@@ -291,6 +291,25 @@ static void cpusets_are_followed(void **state)
 	end();
 }
 
+/* Each pCPU has its guest when the first half of them is taken from all guests. */
+static void the_first_change_is_heard_of_at_once(void **state)
+{
+	(void)state;
+	host(8, false, GRAIN_CPU);
+	processes(0, 8, "machine.slice", "0-7\n");
+	for (unsigned i = 0; i < 8; i++)
+		fake_mask(i, 0, 1ULL << i);
+	ticks(10);
+	put_text(cgroups, "machine.slice/cpuset.cpus.effective", "0-3\n");
+	confine(0, 8, 0x0f, false);
+	fake_mask(0, 0, 2); /* an event: one guest is asked again */
+	ticks(3);
+	for (unsigned i = 0; i < 8; i++)
+		assert_true((fake_mask_of(i, 0) & ~0x0fULL) == 0);
+	assert_int_equal(fake_heard("leave out pCPUs 4-7: not used"), 1);
+	end();
+}
+
 /* It is looked at once more just before a pin. */
 static void a_cpuset_changes_before_a_pin(void **state)
 {
@@ -389,6 +408,54 @@ static void hints_add_no_pcpu(void **state)
 	assert_int_equal(fake_heard("leave out pCPUs 4-5: not used, as with --cpus 0-3,6"), 1);
 	fake_isolated(0);
 	end();
+}
+
+/* Of four pCPUs there is time to try two. */
+static void what_was_not_tried_is_not_refused(void **state)
+{
+	(void)state;
+	host(8, true, GRAIN_NODE);
+	confine(0, 8, 0x7f, true);
+	ticks(1);
+	for (unsigned i = 0; i < 8; i++)
+		fake_mask(i, 0, 0x0f);
+	fake_slow(200000000);
+	ticks(30);
+	fake_slow(0);
+	assert_int_equal(fake_heard("refuses pins"), 0); /* 7 never had its turn */
+	for (unsigned i = 0; i < 8; i++)
+		assert_true(fake_mask_of(i, 0) == 0x0f || fake_mask_of(i, 0) == 0x30);
+	end();
+}
+
+/* What is offered to be typed is the whole list. */
+static void a_long_hint_is_none(void **state)
+{
+	struct plant_load load = { .work = PLANT_CLOSED, .demand = 0.9 };
+	char list[512] = "0";
+
+	(void)state;
+	for (int wide = 0; wide < 2; wide++) {
+		unsigned n = wide ? 512 : 64;
+
+		log_init(LOG_PRIO_NOTICE);
+		fake_listen();
+		fake_host(n, 64 * KIB_PER_GIB, 1);
+		for (unsigned i = 2, at = 1; i < n && at < sizeof(list) - 5; i += 2)
+			at += (unsigned)snprintf(list + at, sizeof(list) - at, ",%u", i);
+		fake_guest(1, &load, NULL);
+		nguests = 1;
+		opt = (struct options){ OPTIONS_TUNABLES, .uri = "fake:///",
+					.cpu_interval_s = INTERVAL_S };
+		virt = virt_new(&opt);
+		loop = cpu_loop_ops.open(virt, &opt);
+		processes(0, 1, "machine.slice", list);
+		ticks(3);
+		assert_int_equal(fake_heard("leave out pCPUs 1,3,"), 1);
+		assert_int_equal(fake_heard("as with --cpus 0,2,"), !wide);
+		assert_int_equal(fake_heard(",60,62"), !wide);
+		end();
+	}
 }
 
 static void refusals_teach_v1(void **state)
@@ -646,7 +713,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(groups, begin),
 		cmocka_unit_test_setup(cpusets_are_followed, begin),
+		cmocka_unit_test_setup(the_first_change_is_heard_of_at_once, begin),
 		cmocka_unit_test_setup(a_cpuset_changes_before_a_pin, begin),
+		cmocka_unit_test_setup(what_was_not_tried_is_not_refused, begin),
+		cmocka_unit_test_setup(a_long_hint_is_none, begin),
 		cmocka_unit_test_setup(partitions, begin),
 		cmocka_unit_test_setup(refusals_teach_v1, begin),
 		cmocka_unit_test_setup(hints_add_no_pcpu, begin),

@@ -64,6 +64,9 @@ mutate "isolated pCPUs are not used" policy/cpu_observe.c 's/scope->bits\[w\] &=
 mutate "who is to be left alone by his owner is" policy/cpu_observe.c 's/c->policy.cpu_off \|\| //'
 mutate "who was put on isolated pCPUs stays there" policy/cpu_observe.c \
 	's/return !l->rules->cpus && cpuset_count\(&live\) > 0 &&/return false \&\&/'
+mutate "a cpuset that was all is known" virt_learn.c 's/v->cpusets_changed \|= d->cpuset_read && /v->cpusets_changed |= d->cpuset_read \&\& cpuset_count(\&d->cpuset) > 0 \&\& /'
+mutate "what was not tried is not refused" virt_pcpu.c 's/cpuset_add\(&untried, i\)/refused_add(v, d, \&one)/'
+mutate "a list that is cut is not offered" virt_pcpu.c 's/ && *$/ \&\&/; s/!strstr\(cpuset_text\(&others, list, sizeof\(list\)\), "\.\.\."\)/cpuset_text(\&others, list, sizeof(list))/'
 mutate "hard limits are known" virt_learn.c 's/d->limit_kib = kib/(void)kib/'
 mutate "... and that there is none" virt_learn.c 's/kib < VIR_DOMAIN_MEMORY_PARAM_UNLIMITED/true/'
 mutate "paused guests are told" virt_sample.c 's/return GUEST_PAUSED/return GUEST_RUNNING/'
