@@ -331,7 +331,7 @@ static int tick(void *loop)
 	act(l);
 	if (l->opt->metrics)
 		metrics_cpu(l->opt->metrics, &l->view.host, &l->report, l->pins);
-	return l->report.why != CPU_PERSIST;
+	return l->report.why != CPU_PERSIST && !l->report.unplaced;
 }
 
 static unsigned once_per_interval(double interval_s)

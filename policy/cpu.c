@@ -112,6 +112,8 @@ static void classify_all(struct tick *t)
 		v->past.why = v->plan.why;
 		v->plan.why = classify(t->tune, v);
 		t->forced |= v->plan.why == VCPU_OUTSIDE;
+		t->out->unplaced |= t->conf->place_unpinned && v->plan.why == VCPU_INITIAL &&
+				    !is_placed_now(t, v);
 		t->placing |= is_placed_now(t, v);
 	}
 }
@@ -141,7 +143,8 @@ static void leave_alone(struct tick *t)
 /* The placement as measured: of unpinned vCPUs, what the kernel makes of them. */
 static struct place_score measure(struct tick *t)
 {
-	struct place_score s = { .uneven = place_now(&t->place).uneven };
+	struct place_score found = place_now(&t->place),
+			   s = { .uneven = found.uneven, .threads = found.threads };
 	size_t m = 0;
 
 	for (size_t k = 0; k < t->h->nbins; k++)
@@ -164,7 +167,7 @@ static struct place_score measure(struct tick *t)
 		s.peak = fmax(s.peak, x);
 		s.imbalance += off * off;
 	}
-	s.imbalance = m > 0 ? POINTS_PER_CPU * sqrt((s.imbalance + s.uneven) / (double)m) : 0;
+	s.imbalance = m > 0 ? POINTS_PER_CPU * sqrt((s.imbalance + s.threads) / (double)m) : 0;
 	return s;
 }
 
@@ -224,6 +227,19 @@ static double count_over(const struct tick *t, const struct place_score *now)
 	return over < 2 ? 0.5 : 1;
 }
 
+/* What the peak load must be above for a gain in it to be sought, if it lasts. */
+static double borne_peak(const struct tick *t)
+{
+	double bound = t->place.lower_bound, background = 0;
+
+	for (size_t k = 0; k < t->h->nbins; k++)
+		if (t->h->bin[k].now.capacity > 0)
+			background = fmax(background, t->h->bin[k].plan.background /
+							      t->h->bin[k].now.capacity);
+	return bound * t->tune->aim + t->tune->peak_excess_cpus * fmax(1, bound) +
+	       t->tune->peak_excess_background * background;
+}
+
 /* A Schmitt trigger; CPU_ACTING: look for a plan. */
 static enum cpu_why trigger(struct tick *t, const struct place_score *now)
 {
@@ -234,7 +250,7 @@ static enum cpu_why trigger(struct tick *t, const struct place_score *now)
 		    now->peak > t->tune->severe * bound + t->tune->noise_sigmas * t->out->noise;
 	over = count_over(t, now);
 	h->over = over > 0 ? h->over + over : 0;
-	if (now->peak > bound * t->tune->aim + t->tune->peak_excess_cpus * fmax(1, bound))
+	if (now->peak > borne_peak(t))
 		h->lasting++;
 	else
 		h->lasting -= h->lasting > 0;

@@ -240,6 +240,7 @@ struct cpu_report {
 	size_t fewest; /* K(T): no plan to aim * lower_bound has fewer moves */
 	size_t moves;  /* vCPUs that are to be pinned anew */
 	unsigned wait; /* CPU_BACKOFF: intervals left to wait */
+	bool unplaced; /* an unpinned vCPU is to be placed when it is known better */
 };
 
 /*

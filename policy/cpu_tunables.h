@@ -24,7 +24,8 @@
 	ROW(double, severe_idle, 0.10, SHARE, 0, 1, FIXED, "of a pCPU: pauses are put aside only where one idles so much, since there any demand shows itself") \
 	ROW(double, aim, 1.03, RATIO, 1, 10, FIXED, "peak load over its lower bound that a plan aims at") \
 	ROW(unsigned, patience_intervals, 20, INTERVALS, 1, 10000, FIXED, "for which a peak load above aim by peak_excess_cpus is borne while the imbalance is low") \
-	ROW(double, peak_excess_cpus, 0.007, CPUS, 0, 1, FIXED, "... so that a small gain that lasts is taken, and one that does not is not") \
+	ROW(double, peak_excess_cpus, 0.007, CPUS, 0, 1, FIXED, "... so that a small gain that lasts is taken, and one that does not is not ...") \
+	ROW(double, peak_excess_background, 0.3, RATIO, 0, 100, FIXED, "... and by so much of the most background load of a pCPU: it is known less well than demands are") \
 	/* cpu.c: what a plan must be worth */ \
 	ROW(double, noise_sigmas, 2, DEVIATIONS, 0, 10, FIXED, "of the samples: the fall of the peak load, or of the imbalance, must exceed so much noise") \
 	ROW(double, migration_cost, 0.2, SHARE, 0, 10, FIXED, "and the fall of the sum of squared loads must be so much of the squared demands that move") \

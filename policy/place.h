@@ -62,7 +62,8 @@ struct place_score {
 	double squares;   /* CPUs squared: sum of the squared relative loads */
 	size_t moves;     /* vCPUs placed elsewhere than they are */
 	double moved;     /* CPUs squared: sum of their squared demands */
-	double uneven; /* CPUs squared: what evening out the threads of each core takes off */
+	double uneven; /* CPUs squared: what evening out the threads of each core takes off ... */
+	double threads; /* ... and its part of the imbalance's square, not in points */
 };
 
 /*

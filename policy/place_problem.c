@@ -299,10 +299,12 @@ struct place_score place_rate(const struct place *pl)
 
 		m += pl->bin[b].now.capacity > 0;
 		s.uneven += BOTH * more * more;
+		more /= fmax(1, pl->level[b]);
+		s.threads += BOTH * more * more;
 	}
 	if (m > 0)
 		s.imbalance = sqrt(s.imbalance * s.imbalance +
-				   POINTS_PER_CPU * POINTS_PER_CPU * s.uneven / (double)m);
+				   POINTS_PER_CPU * POINTS_PER_CPU * s.threads / (double)m);
 	for (size_t i = 0; i < pl->n; i++) {
 		if (pl->item[i].at == pl->item[i].home)
 			continue;

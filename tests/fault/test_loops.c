@@ -136,6 +136,24 @@ static void a_restarted_guest_is_no_sample(void **state)
 	end();
 }
 
+/* --once ends when those that are to be placed are. */
+static void once_waits_for_who_is_to_be_placed(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	opt.place_unpinned = true;
+	begin(2, 32 * KIB_PER_GIB);
+	for (unsigned i = 0; i < 4; i++)
+		guest(0.1, 100, BALLOON_IDEAL);
+	while (tick() != 1 && n < 10)
+		n++;
+	assert_true(n < 10);
+	assert_int_equal(fake_pins(), 4);
+	end();
+	opt.place_unpinned = false;
+}
+
 static void pcpu_counters_that_go_back_are_unknown(void **state)
 {
 	(void)state;
@@ -588,6 +606,7 @@ int main(void)
 		cmocka_unit_test(a_slow_daemon_is_not_stuck),
 		cmocka_unit_test(nor_is_it_with_balloons),
 		cmocka_unit_test(counters_that_go_back_are_no_sample),
+		cmocka_unit_test(once_waits_for_who_is_to_be_placed),
 		cmocka_unit_test(a_restarted_guest_is_no_sample),
 		cmocka_unit_test(pcpu_counters_that_go_back_are_unknown),
 		cmocka_unit_test(samples_of_one_moment_are_not_compared),

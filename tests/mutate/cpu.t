@@ -125,5 +125,8 @@ tune "and come back to slowly" background_down 1.0
 mutate "comings and goings are not background load" background.c 's/if \(h->churned\)/if (false)/'
 mutate "unknown busy is not background load" background.c 's/if \(h->bin\[b\].now.busy < 0\)/if (false)/; s/fmax\(0, h->bin\[b\].now.busy\)/fabs(h->bin[b].now.busy)/'
 mutate "only pins that were made are passes" pins.c 's/bool ours = m->waiting && .*/bool ours = m->waiting;/'
+mutate "threads are told as shares of what is asked, too" place_problem.c 's/more \/= fmax\(1, pl->level\[b\]\);/;/'
+tune "a small gain is sought if it lasts" patience_intervals 10000
+tune "what background load may explain is borne" peak_excess_background 0
 
 plan

@@ -34,8 +34,8 @@
 #define PINS_BAR   2.6
 #define MANY_BAR   0.05
 #define CALM_BAR   0.91
-#define LATE_BAR_B 1.075
-#define CALM_BAR_B 0.72
+#define LATE_BAR_B 1.07
+#define CALM_BAR_B 0.85
 
 struct result {
 	double load;          /* of the host's capacity */

@@ -515,6 +515,38 @@ static void somebody_elses_guest_is_left_alone(void **state)
 		    f->vcpu[1].plan.why == VCPU_EXTERNAL);
 }
 
+/* 6 points on one pCPU, too little for the threshold; one of 0.06 would be better elsewhere. */
+static void a_small_gain_is_taken_if_it_lasts(void **state)
+{
+	static const double wants[] = { 0.80, 0.06, 0.74, 0.80 };
+	static const int at[] = { 0, 0, 1, 2 };
+	struct fixture *f = *state;
+	unsigned n = 0;
+
+	for (int i = 0; i < 4; i++)
+		add(f, wants[i], at[i]);
+	add(f, 0.80, 3);
+	while (decide(f) == 0 && n < 60)
+		n++;
+	assert_in_range(n, f->conf.tune.patience_intervals - 1,
+			f->conf.tune.patience_intervals + 5);
+	assert_int_not_equal(f->vcpu[1].plan.target, 0);
+}
+
+/* The same where 0.3 of a pCPU are interrupts: known less well than demands are. */
+static void what_background_load_may_explain_is_borne(void **state)
+{
+	static const double wants[] = { 0.80, 0.06, 0.74, 0.80, 0.50 };
+	static const int at[] = { 0, 0, 1, 2, 3 };
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 5; i++)
+		add(f, wants[i], at[i]);
+	f->process[3] = f->bin[3].now.irq = 0.3;
+	for (int n = 0; n < 60; n++)
+		assert_int_equal(decide(f), 0);
+}
+
 /* ---- unpinned vCPUs and background load -------------------------------------------------- */
 
 static void what_the_kernel_keeps_even_floats_on(void **state)
@@ -838,6 +870,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_to_do_without_guests),
+		TEST(a_small_gain_is_taken_if_it_lasts),
+		TEST(what_background_load_may_explain_is_borne),
 		TEST(a_balanced_host_is_left_alone),
 		TEST(a_severe_case_waits_for_two_samples),
 		TEST(what_is_not_full_is_not_severe),

@@ -474,6 +474,21 @@ static void two_threads_are_one_core(void **state)
 	assert_float_equal(place_plan(&pl, 1.03, 3.5, 5, at).peak, 2 / 1.3, 1e-6);
 }
 
+/* Ten hogs on each of four threads, and one more: of what is asked that is little. */
+static void threads_are_told_as_shares_too(void **state)
+{
+	int where[41];
+
+	(void)state;
+	for (int i = 0; i < 41; i++)
+		where[i] = i % 4;
+	same(4, 41, 1, where);
+	for (int b = 0; b < 4; b++)
+		bin[b].now.core = b % 2;
+	begin(4, 41);
+	assert_true(place_now(&pl).imbalance < 5);
+}
+
 /* A big host: 64 cores of 2 threads, b and b + 64, with 8 vCPUs a thread, where dice say. */
 static void big_host(struct plant *dice)
 {
@@ -634,6 +649,7 @@ int main(void)
 		cmocka_unit_test(who_is_stuck_stays),
 		cmocka_unit_test(an_offline_bin_is_not_used),
 		cmocka_unit_test(two_threads_are_one_core),
+		cmocka_unit_test(threads_are_told_as_shares_too),
 		cmocka_unit_test(threads_of_a_core_are_evened_out),
 		cmocka_unit_test(once_cores_are_even),
 		cmocka_unit_test(what_cannot_be_evened_out_is_left),
