@@ -113,7 +113,7 @@ struct mem_history {
 	unsigned refusals;   /* in a row */
 	uint64_t flat_kib;   /* its share has been about so much ... */
 	int64_t flat_ns;     /* ... since then */
-	uint64_t before_kib; /* what it needed before it restarted */
+	uint64_t before_kib; /* what it needs; while it boots, what it needed before */
 };
 
 /* The tiers of sharing: each is filled for all before the next. */

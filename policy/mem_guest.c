@@ -74,7 +74,6 @@ static void note_restart(struct guest *g, int64_t now_ns)
 {
 	if (g->need.boot_ns != now_ns || now_ns == 0)
 		return;
-	g->mem.before_kib = g->plan.need_kib;
 	g->mem.shrinking = g->mem.stalled = g->mem.proven = false;
 	g->mem.from_kib = 0;
 }
@@ -101,6 +100,8 @@ void guest_observe(const struct mem_tunables *tune, struct guest *g, double inte
 	note_progress(tune, g, now_ns);
 	ledger_observe(tune, g, now_ns);
 	need_levels(tune, g, interval_s, now_ns);
+	if (!ledger_booting(g))
+		g->mem.before_kib = g->plan.need_kib;
 	g->plan.reason = unfit(tune, g, now_ns);
 }
 

@@ -928,7 +928,7 @@ int virNodeGetCPUMap(virConnectPtr conn, unsigned char **map, unsigned *online, 
 		return (int)host.ncpus;
 	*map = calloc(1, VIR_CPU_MAPLEN(host.ncpus));
 	for (unsigned i = 0; i < host.ncpus; i++)
-		if (host.online >> i & 1)
+		if (i >= 64 || host.online >> i & 1)
 			VIR_USE_CPU(*map, i);
 	return (int)host.ncpus;
 }

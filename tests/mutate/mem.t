@@ -71,6 +71,7 @@ mutate "a probe that RSS did not follow shows nothing" ledger.c 's/m->proven = .
 mutate "kept pages are given back" mem_guest.c 's/g->plan.reason == MEM_LOCKED && g->mem.keeps/false/'
 mutate "booting guests are left alone" mem_guest.c 's/if \(ledger_booting\(g\)\)/if (false)/'
 mutate "a squeezed guest boots with room" mem_guest.c 's/if \(room > .*/if (false)/'
+mutate "... with what it needed before" mem_guest.c 's/g->mem.before_kib = g->plan.need_kib/(void)0/'
 mutate "driverless guests are left alone" mem_guest.c \
 	's/if \(!g->mem.has_driver\)/if (false)/; s/return need_fresh\(tune, g, now_ns\).*/return MEM_NONE;/'
 mutate "one command on one sample" mem_parts.h \

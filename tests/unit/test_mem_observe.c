@@ -109,6 +109,37 @@ static void no_guest_has_no_minimum(void **state)
 	assert_int_equal(seen('c')->now.policy.min_kib, 200 * MIB);
 }
 
+/* Of 1500 MiB it uses 1400, and restarts with 300: it is given what it needed. */
+static void what_it_needed_outlasts_a_restart(void **state)
+{
+	struct mem_conf conf = { .tune = mem_tunables_default, .interval_s = 5, .overcommit = 1 };
+	struct mem_state host = { 0 };
+	struct mem_report report;
+
+	(void)state;
+	for (int t = 1; t <= 31; t++) {
+		bool boots = t == 31;
+
+		sample("a");
+		now.host.total_kib = 16 * KIB_PER_GIB;
+		now.host.available_kib = 12 * KIB_PER_GIB;
+		sampled[0].name = "a";
+		sampled[0].now.boot_id = boots ? 2 : 1;
+		sampled[0].now.max_kib = 4 * KIB_PER_GIB;
+		sampled[0].now.actual_kib = (boots ? 300 : 1500) * MIB;
+		sampled[0].now.rss_kib = sampled[0].now.actual_kib;
+		sampled[0].now.usable_kib = boots ? KIB_UNKNOWN : 100 * MIB;
+		sampled[0].now.unused_kib = sampled[0].now.caches_kib = KIB_UNKNOWN;
+		sampled[0].now.managed_kib = sampled[0].now.swap_out_kib = KIB_UNKNOWN;
+		sampled[0].now.last_update_s = boots ? 0 : (uint64_t)t;
+		observe(0);
+		mem_decide(&host, &conf, &view.host, view.guest, view.n, t * NS_PER_S,
+			   t % 5 == 0, &report);
+	}
+	assert_int_equal(seen('a')->plan.reason, MEM_BOOT);
+	assert_true(seen('a')->plan.command_kib > 1500 * MIB);
+}
+
 /* Its QEMU's own memory counts, 32 MiB or what was seen of it. */
 static void a_hard_limit_is_a_maximum(void **state)
 {
@@ -177,6 +208,7 @@ int main(void)
 		TEST(history_goes_with_its_guest),
 		TEST(what_was_left_out_is_as_before),
 		TEST(no_guest_has_no_minimum),
+		TEST(what_it_needed_outlasts_a_restart),
 		TEST(a_hard_limit_is_a_maximum),
 		TEST(a_limit_leaves_what_guests_have_not_taken),
 	};
