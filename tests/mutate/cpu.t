@@ -71,7 +71,7 @@ mutate "nor in one without cores for it" node.c 's/near &= cores-- >= 1;/;/'
 mutate "of equal bins those near its memory" place.c 's/if \(near \? !\(near .*/if (!from || from->now.node != to->now.node)/'
 mutate "threads of a core are evened out" place.c 's/^\tplace_even_threads\(pl\);/\t;/'
 mutate "where it pays" place_refine.c 's/\(more > 0 && step\.even < pl->tune->migration_cost \* cost\)/false/'
-mutate "they show in the imbalance" cpu.c 's/s\.imbalance \+ s\.uneven/s.imbalance/'
+mutate "they show in the imbalance" cpu.c 's/s\.imbalance \+ s\.threads/s.imbalance/'
 mutate "and pay for pins" cpu.c 's/fall = now->squares \+ now->uneven - plan->squares - plan->uneven/fall = now->squares - plan->squares/'
 
 # What the host itself does.
