@@ -250,7 +250,7 @@ $(B)/tests/fault/test_%: $(B)/tests/fault/test_%.o $(FAKE) $(B)/tests/fake/host.
 	$(LINK) -o $@ $^ -lcmocka $(XML_LIBS) -lm
 
 # Files of host/ that read this machine itself, where the test is its /proc.
-LOGS      = host/log host/log_journal host/log_json
+LOGS      = $(patsubst %.c,%,$(wildcard host/log*.c))
 MACHINE   = $(patsubst %,$(B)/%.o,lib/cpuset $(LOGS) host/notify lib/number host/proc host/runtime host/shape \
 	    tests/fake/stderr)
 $(B)/tests/fault/test_machine: $(B)/tests/fault/test_machine.o $(MACHINE)

@@ -16,6 +16,8 @@
 
 #define INTERVAL_MIN_S 0.1
 #define INTERVAL_MAX_S 86400
+#define INTERVAL_RANGE "0.1 to 86400"
+#define INTERVAL_VALID "must be a decimal number from " INTERVAL_RANGE
 #define STATUS_LEN     256  /* bytes */
 #define ERROR_LEN      1024 /* bytes: an error, or the line of settings */
 
@@ -94,7 +96,8 @@ static const char usage_text[] =
 	"       vcpu_scheduler [options] SECONDS\n"
 	"       memory_coordinator [options] SECONDS\n"
 	"\n"
-	"Balances the guests of a KVM host: every SECONDS (0.1 to 86400), cpu repins vCPUs so\n"
+	"Balances the guests of a KVM host: every SECONDS (" INTERVAL_RANGE
+	"), cpu repins vCPUs so\n"
 	"that all pCPUs carry a similar load, and mem moves memory between balloons.\n"
 	"restore puts back, after the end or a crash, the masks that vCPUs were found with.\n"
 	"\n";
@@ -114,7 +117,7 @@ static void interval_arg(const struct loop_ops *loop, const char *s)
 	if (interval_s > 0)
 		wrong_usage("argument", loop->name, "may be given once");
 	if (number_parse(s, INTERVAL_MIN_S, INTERVAL_MAX_S, &interval_s) < 0)
-		wrong_usage(what, s, "must be a decimal number from 0.1 to 86400");
+		wrong_usage(what, s, INTERVAL_VALID);
 	loop_set_interval(loop, &options, interval_s);
 }
 
@@ -122,8 +125,7 @@ static void interval_arg(const struct loop_ops *loop, const char *s)
 static void link_args(int argc, char **argv)
 {
 	if (argc == 0)
-		wrong_usage("missing argument", "SECONDS",
-			    "must be a decimal number from 0.1 to 86400");
+		wrong_usage("missing argument", "SECONDS", INTERVAL_VALID);
 	interval_arg(command->loop, argv[0]);
 	if (argc > 1)
 		wrong_usage("unexpected argument", argv[1], "only SECONDS is taken");
@@ -154,8 +156,7 @@ static void command_args(int argc, char **argv)
 		if (!c->loop)
 			return;
 		if (i + 1 == argc)
-			wrong_usage("missing SECONDS after", argv[i],
-				    "must be a decimal number from 0.1 to 86400");
+			wrong_usage("missing SECONDS after", argv[i], INTERVAL_VALID);
 		interval_arg(c->loop, argv[i + 1]);
 	}
 }

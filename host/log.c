@@ -136,6 +136,8 @@ static size_t text_line(char *line, size_t size, const struct log_record *r)
 {
 	size_t used = 0;
 
+	if (size > LINE_LEN - 1)
+		size = LINE_LEN - 1;
 	if (under_journald)
 		used = priority_text(line, size, r);
 	else if (r->time[0])
@@ -144,21 +146,28 @@ static size_t text_line(char *line, size_t size, const struct log_record *r)
 	return used < size ? used : size - 1;
 }
 
+static size_t json_line(char *line, size_t size, const struct log_record *r)
+{
+	size_t used = under_journald ? priority_text(line, size, r) : 0;
+
+	return used + log_json(line + used, size - used, r);
+}
+
+static size_t (*const line_of[LOG_FORMAT_COUNT])(char *line, size_t size,
+						 const struct log_record *r) = {
+	[LOG_TEXT] = text_line,
+	[LOG_JSON] = json_line,
+};
+
 static void record_write(const struct log_record *r)
 {
 	char line[JSON_LEN];
-	size_t used = 0;
+	size_t used;
 
-	if (log_format == LOG_JSON) {
-		if (under_journald)
-			used = priority_text(line, sizeof(line), r);
-		used += log_json(line + used, sizeof(line) - used - 1, r);
-	} else if (under_journald && journal_has_socket &&
-		   log_journal(log_journal_socket, r) == 0) {
+	if (log_format == LOG_TEXT && under_journald && journal_has_socket &&
+	    log_journal(log_journal_socket, r) == 0)
 		return;
-	} else {
-		used = text_line(line, LINE_LEN - 1, r);
-	}
+	used = line_of[log_format](line, sizeof(line) - 1, r);
 	line[used++] = '\n';
 	line_write(line, used);
 }

@@ -16,11 +16,10 @@ enum log_priority {
 	LOG_PRIO_DEBUG = 7,
 };
 
-/* What a line looks like. */
-enum log_format {
-	LOG_TEXT,
-	LOG_JSON,
-};
+/* What a line looks like: code, and the word of the option. */
+#define LOG_FORMATS(ROW) ROW(LOG_TEXT, "text") ROW(LOG_JSON, "json")
+#define LOG_FORMAT_CODE(code, word) code,
+enum log_format { LOG_FORMATS(LOG_FORMAT_CODE) LOG_FORMAT_COUNT };
 
 /* A figure or a word that a message tells, for programs: its unit, if any, ends its name. */
 struct log_field {

@@ -8,40 +8,60 @@
 #include "host/metadata.h"
 #include "lib/cpuset.h"
 #include "lib/number.h"
+#include "lib/units.h"
 #include "lib/xml.h"
 
 #if WITH_XML
 
-#define SIZE_MAX_KIB (1ULL << 40) /* a pebibyte */
-#define WEIGHT_MIN   0.01
-#define WEIGHT_MAX   100
+#define WEIGHT_MIN 0.01
+#define WEIGHT_MAX 100
+#define SIZE_VALID "must be a size such as 512MiB or 2GiB"
 
-static bool on_off(const char *value, bool *off)
+static const char *size(const char *value, void *kib)
 {
-	*off = strcmp(value, "off") == 0;
-	return *off || strcmp(value, "on") == 0;
+	return size_parse(value, 0, SIZE_MAX_KIB, kib) < 0 ? SIZE_VALID : NULL;
 }
+
+static const char *size_above_0(const char *value, void *kib)
+{
+	return size_parse(value, 1, SIZE_MAX_KIB, kib) < 0 ? SIZE_VALID : NULL;
+}
+
+static const char *weight(const char *value, void *to)
+{
+	return number_parse(value, WEIGHT_MIN, WEIGHT_MAX, to) < 0
+		       ? "must be a number from 0.01 to 100"
+		       : NULL;
+}
+
+static const char *off(const char *value, void *to)
+{
+	bool *is_off = to;
+
+	*is_off = strcmp(value, "off") == 0;
+	return *is_off || strcmp(value, "on") == 0 ? NULL : "must be on or off";
+}
+
+/* Name, how its value is read, and the field.  An attribute more is a row more. */
+/* clang-format off */
+#define ATTRIBUTES(ROW) \
+	ROW(min, size, min_kib) \
+	ROW(max, size_above_0, max_kib) \
+	ROW(startup, size, startup_kib) \
+	ROW(weight, weight, weight) \
+	ROW(cpu, off, cpu_off) \
+	ROW(mem, off, mem_off)
+/* clang-format on */
 
 /* One attribute; what is valid for it where it is not. */
 static const char *attribute(const char *name, const char *value, struct guest_policy *p)
 {
-	static const char size[] = "must be a size such as 512MiB or 2GiB";
-
-	if (strcmp(name, "min") == 0)
-		return size_parse(value, 0, SIZE_MAX_KIB, &p->min_kib) < 0 ? size : NULL;
-	if (strcmp(name, "max") == 0)
-		return size_parse(value, 1, SIZE_MAX_KIB, &p->max_kib) < 0 ? size : NULL;
-	if (strcmp(name, "startup") == 0)
-		return size_parse(value, 0, SIZE_MAX_KIB, &p->startup_kib) < 0 ? size : NULL;
-	if (strcmp(name, "weight") == 0)
-		return number_parse(value, WEIGHT_MIN, WEIGHT_MAX, &p->weight) < 0
-			       ? "must be a number from 0.01 to 100"
-			       : NULL;
-	if (strcmp(name, "cpu") == 0)
-		return on_off(value, &p->cpu_off) ? NULL : "must be on or off";
-	if (strcmp(name, "mem") == 0)
-		return on_off(value, &p->mem_off) ? NULL : "must be on or off";
-	return "is unknown; known are min, max, startup, weight, cpu and mem";
+#define SET(word, read, field)                                                                 \
+	if (strcmp(name, #word) == 0)                                                          \
+		return read(value, &p->field);
+#define NAMED(word, read, field) " " #word
+	ATTRIBUTES(SET)
+	return "is none of" ATTRIBUTES(NAMED);
 }
 
 static int attributes(xmlNodePtr root, struct guest_policy *p, char *error, size_t len)

@@ -12,7 +12,6 @@
 
 #define HOST_MIN_KIB    (256.0 * KIB_PER_MIB) /* less than the reserve is no host */
 #define RESERVE_MIN_KIB (200.0 * KIB_PER_MIB) /* with less any Linux host is in trouble */
-#define SIZE_MAX_KIB    (1024.0 * KIB_PER_GIB * 1024) /* a pebibyte */
 #define PATTERNS_MAX    64
 #define NO_LETTER       256 /* from here on: what getopt returns for options without one */
 
@@ -24,7 +23,8 @@ const char *const grain_words[] = { [GRAIN_CPU] = "cpu",
 				    [GRAIN_NODE] = "node",
 				    NULL };
 
-static const char *const log_formats[] = { [LOG_TEXT] = "text", [LOG_JSON] = "json", NULL };
+#define LOG_WORD(code, word) [code] = word,
+static const char *const log_formats[] = { LOG_FORMATS(LOG_WORD) NULL };
 
 static bool is_pattern(const char *s)
 {

@@ -60,15 +60,6 @@ int settings_add(struct settings *s, const struct tunable *tunable, size_t n, si
 	return 0;
 }
 
-void settings_close(struct settings *s)
-{
-	for (size_t i = 0; i < s->n; i++)
-		if (s->row[i].type == SETTING_TUNABLE)
-			free((char *)s->row[i].name);
-	free(s->row);
-	*s = (struct settings){ 0 };
-}
-
 const struct setting *settings_find(const struct settings *s, const char *name, int letter)
 {
 	for (size_t i = 0; i < s->n; i++)

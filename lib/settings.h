@@ -63,7 +63,6 @@ int settings_open(struct settings *s, const struct setting *row, size_t n, void 
 int settings_add(struct settings *s, const struct tunable *tunable, size_t n, size_t offset,
 		 const char *heeded_by);
 
-void settings_close(struct settings *s);
 
 /* By name, or by letter where name is NULL; NULL: there is none. */
 const struct setting *settings_find(const struct settings *s, const char *name, int letter);

@@ -12,6 +12,7 @@
 #define BYTES_PER_KIB  1024
 #define KIB_PER_MIB    1024LL
 #define KIB_PER_GIB    (1024 * KIB_PER_MIB)
+#define SIZE_MAX_KIB   (1024 * 1024 * KIB_PER_GIB) /* a pebibyte: the largest taken */
 #define POINTS_PER_CPU 100.0
 
 static inline int64_t ns_of_s(double s)

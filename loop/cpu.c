@@ -307,7 +307,7 @@ static int sample(struct cpu_loop *l)
 	return l->before.epoch == l->now.epoch && l->now.taken_ns > l->before.taken_ns;
 }
 
-static int tick(void *loop)
+static enum tick tick(void *loop)
 {
 	struct cpu_loop *l = loop;
 	int sampled = sample(l);
@@ -317,11 +317,11 @@ static int tick(void *loop)
 	if (sampled >= 0 && is_refused(l))
 		return TICK_REFUSED;
 	if (sampled <= 0)
-		return sampled;
+		return sampled < 0 ? TICK_BLIND : TICK_WAITING;
 	bad = observe(l) < 0;
 	log_change(&l->starved, bad, "cpu", "out of memory: nothing is decided");
 	if (bad)
-		return -1;
+		return TICK_BLIND;
 	say_undefined(l);
 	cpu_decide(&l->view.host, &l->conf, l->work, &l->report);
 	l->current = true;
@@ -331,7 +331,7 @@ static int tick(void *loop)
 	act(l);
 	if (l->opt->metrics)
 		metrics_cpu(l->opt->metrics, &l->view.host, &l->report, l->pins);
-	return l->report.why != CPU_PERSIST && !l->report.unplaced;
+	return l->report.why == CPU_PERSIST || l->report.unplaced ? TICK_WAITING : TICK_DECIDED;
 }
 
 static unsigned once_per_interval(double interval_s)

@@ -14,9 +14,9 @@
 
 /* What a tick returns. */
 enum tick {
-	TICK_REFUSED =
-		-2, /* the host has nothing of what an option names: said, and no more ticks */
-	TICK_BLIND, /* nothing could be sampled */
+	/* The host has nothing of what an option names: said, and no more ticks. */
+	TICK_REFUSED = -2,
+	TICK_BLIND,   /* nothing could be sampled, or there was no memory */
 	TICK_WAITING, /* more samples are needed for a decision */
 	TICK_DECIDED,
 };
@@ -29,7 +29,7 @@ struct loop_ops {
 			   */
 	unsigned (*watches)(double interval_s); /* ticks in each interval, evenly spaced */
 	void *(*open)(struct virt *, const struct options *); /* NULL: no memory */
-	int (*tick)(void *loop); /* one: sample, observe, decide, act, report; an enum tick */
+	enum tick (*tick)(void *loop);    /* one: sample, observe, decide, act, report */
 	void (*report)(const void *loop); /* logs what it last saw and decided, at notice */
 	const char *(*status)(const void *loop); /* the same in a few words, a constant */
 

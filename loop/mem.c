@@ -300,20 +300,20 @@ static int restore(void *loop, int64_t deadline_ns)
 	return l->kept.refused ? -1 : left;
 }
 
-static int tick(void *loop)
+static enum tick tick(void *loop)
 {
 	struct mem_loop *l = loop;
 	bool decide = ++l->ticks >= watches(l->opt->mem_interval_s), bad;
 
 	l->current = false;
 	if (virt_guests(l->virt, &l->next) < 0)
-		return -1;
+		return TICK_BLIND;
 	if (decide)
 		l->ticks = 0;
 	bad = observe(l) < 0;
 	log_change(&l->starved, bad, "mem", "out of memory: nothing is decided");
 	if (bad)
-		return -1;
+		return TICK_BLIND;
 	if (!l->adopted)
 		shrinks_adopt(l);
 	mem_decide(&l->state, &l->conf, &l->view.host, l->view.guest, l->view.n,
@@ -326,8 +326,8 @@ static int tick(void *loop)
 		metrics_mem(l->opt->metrics, l->view.guest, l->view.n, &l->report, l->moves);
 	l->decided |= decide;
 	if (decide && !l->report.known)
-		return -1;
-	return l->decided && !unmet(l);
+		return TICK_BLIND;
+	return l->decided && !unmet(l) ? TICK_DECIDED : TICK_WAITING;
 }
 
 const struct loop_ops mem_loop_ops = {

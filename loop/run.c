@@ -163,9 +163,9 @@ static void say_fresh(struct loop *loop, const char *doing, int64_t until_ns)
 		kill(getpid(), SIGUSR2);
 }
 
-static int loop_tick(struct loop *loop, int64_t period_ns, int64_t *deadline_ns)
+static enum tick loop_tick(struct loop *loop, int64_t period_ns, int64_t *deadline_ns)
 {
-	int decided;
+	enum tick decided;
 
 	say_fresh(loop, NULL, proc_now_ns());
 	decided = loop->ops->tick(loop->state);
@@ -176,7 +176,7 @@ static int loop_tick(struct loop *loop, int64_t period_ns, int64_t *deadline_ns)
 }
 
 /* Was this its last tick? */
-static bool is_done(int decided)
+static bool is_done(enum tick decided)
 {
 	return decided == TICK_REFUSED || (options->once && decided != TICK_WAITING);
 }
@@ -188,7 +188,7 @@ static void *loop_run(void *arg)
 	double every_s = interval_s(loop->ops);
 	int64_t period_ns = (int64_t)(every_s * NS_PER_S / loop->ops->watches(every_s));
 	int64_t deadline_ns = proc_now_ns();
-	int decided;
+	enum tick decided;
 
 	do {
 		decided = loop_tick(loop, period_ns, &deadline_ns);

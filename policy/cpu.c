@@ -111,7 +111,7 @@ static void classify_all(struct tick *t)
 		v->plan.widen = false;
 		v->past.why = v->plan.why;
 		v->plan.why = classify(t->tune, v);
-		t->forced |= v->plan.why == VCPU_OUTSIDE;
+		t->forced |= vcpu_part(v->plan.why) == VCPU_MUST;
 		t->out->unplaced |= t->conf->place_unpinned && v->plan.why == VCPU_INITIAL &&
 				    !is_placed_now(t, v);
 		t->placing |= is_placed_now(t, v);
@@ -132,8 +132,7 @@ static void leave_alone(struct tick *t)
 
 		if (v->plan.why == VCPU_NODE)
 			v->plan.nodes = (uint64_t)1 << t->h->bin[v->now.bin].now.node;
-		if (v->plan.why == VCPU_NODE ||
-		    (v->plan.why == VCPU_INITIAL && !is_placed_now(t, v)))
+		if (vcpu_part(v->plan.why) == VCPU_GOING && !is_placed_now(t, v))
 			v->plan.why = VCPU_STAYS;
 	}
 }

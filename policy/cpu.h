@@ -112,7 +112,8 @@ struct moved {
 /* What the plan may do with a vCPU. */
 enum vcpu_part {
 	VCPU_FREE,  /* leave or move it */
-	VCPU_MUST,  /* it must be given a bin */
+	VCPU_GOING, /* a plan must give it a bin, but that alone is no reason for one */
+	VCPU_MUST,  /* it must be given a bin, whatever the balance */
 	VCPU_FIXED, /* it stays, whatever the balance */
 };
 
@@ -124,8 +125,8 @@ enum vcpu_part {
 #define VCPU_REASONS(ROW) \
 	ROW(VCPU_STAYS, VCPU_FREE, "stays") /* its bin suits it, or nothing is being done */ \
 	ROW(VCPU_BALANCE, VCPU_FREE, "load balance") \
-	ROW(VCPU_INITIAL, VCPU_MUST, "initial placement") /* was unpinned: the plan counts on where it runs */ \
-	ROW(VCPU_NODE, VCPU_MUST, "NUMA locality") /* to the node of the rest of its guest */ \
+	ROW(VCPU_INITIAL, VCPU_GOING, "initial placement") /* was unpinned: the plan counts on where it runs */ \
+	ROW(VCPU_NODE, VCPU_GOING, "NUMA locality") /* to the node of the rest of its guest */ \
 	ROW(VCPU_WIDEN, VCPU_FREE, "waits in a mask narrower than its bin") /* gets all of it */ \
 	ROW(VCPU_OUTSIDE, VCPU_MUST, "outside its allowed pCPUs") \
 	ROW(VCPU_HELD, VCPU_FIXED, "held by a job") /* the caller says it cannot be moved now */ \

@@ -23,10 +23,18 @@ static void guest_carry(struct guest *g, const struct guest *old)
 		g->now.last_update_s = old->now.last_update_s;
 }
 
+/* What its owner did not tell; without a startup, boot() has its own rule. */
+static void policy_fill(const struct mem_tunables *tune, struct guest_policy *p)
+{
+	if (!p->min_kib)
+		p->min_kib = (uint64_t)tune->min_kib;
+	if (p->weight <= 0)
+		p->weight = 1;
+}
+
 static void guest_bound(const struct mem_tunables *tune, struct guest *g)
 {
-	if (!g->now.policy.min_kib)
-		g->now.policy.min_kib = (uint64_t)tune->min_kib;
+	policy_fill(tune, &g->now.policy);
 	if (g->now.policy.min_kib > g->now.max_kib)
 		g->now.policy.min_kib = g->now.max_kib;
 }

@@ -68,7 +68,7 @@ struct place_score {
 
 /*
  * Set up planning for n vCPUs whose demand is known, from where they are.  Those whose why is
- * VCPU_MUST must be given a bin; of the others, those in a bin may be moved if it is VCPU_FREE;
+ * VCPU_GOING or _MUST must be given a bin; of the others, those in a bin may be moved if it is VCPU_FREE;
  * unpinned ones stay so and count as load spread evenly.  Works out lower_bound and level.
  */
 void place_begin(const struct cpu_tunables *tune, struct place *pl, const struct bin *bin,

@@ -81,12 +81,13 @@ static uint32_t set_of(struct place *pl, const struct vcpu *v)
 static void add_item(struct place *pl, size_t i, const struct vcpu *v)
 {
 	struct place_item *it = &pl->item[i];
-	bool must = vcpu_part(v->plan.why) == VCPU_MUST;
+	enum vcpu_part part = vcpu_part(v->plan.why);
+	bool must = part == VCPU_MUST || part == VCPU_GOING;
 
 	it->d = v->plan.demand;
 	it->set = set_of(pl, v);
 	it->from = v->now.bin;
-	it->fixed = vcpu_part(v->plan.why) == VCPU_FIXED;
+	it->fixed = part == VCPU_FIXED;
 	it->home = must ? BIN_OUTSIDE : v->now.bin;
 	it->at = it->home;
 	if (it->home == BIN_UNPINNED || (it->home == BIN_OUTSIDE && !must)) {

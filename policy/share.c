@@ -11,11 +11,6 @@
 #include "policy/mem.h"
 #include "policy/share.h"
 
-static double weight(const struct guest *g)
-{
-	return g->now.policy.weight > 0 ? g->now.policy.weight : 1;
-}
-
 static double gap(const struct guest *g, enum mem_tier t)
 {
 	uint64_t from = g->plan.tier_kib[t - 1], to = g->plan.tier_kib[t];
@@ -33,10 +28,10 @@ static double water_level(const struct guest *g, size_t n, enum mem_tier t, doub
 		double full = 0, open = 0;
 
 		for (size_t i = 0; i < n; i++) {
-			if (level * weight(&g[i]) >= 1)
+			if (level * g[i].now.policy.weight >= 1)
 				full += gap(&g[i], t);
 			else
-				open += gap(&g[i], t) * weight(&g[i]);
+				open += gap(&g[i], t) * g[i].now.policy.weight;
 		}
 		if (open <= 0)
 			return INFINITY;
@@ -53,7 +48,7 @@ static double deal_tier(struct guest *g, size_t n, enum mem_tier t, double pool_
 	double level = pool_kib > 0 ? water_level(g, n, t, pool_kib) : 0, dealt = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		double part = floor(gap(&g[i], t) * fmin(1, level * weight(&g[i])));
+		double part = floor(gap(&g[i], t) * fmin(1, level * g[i].now.policy.weight));
 
 		g[i].plan.dealt_kib += (uint64_t)part;
 		dealt += part;

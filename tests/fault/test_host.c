@@ -432,7 +432,7 @@ static void metadata(void **state)
 		{ "<policy weight='0'/>", "weight='0' must be a number" },
 		{ "<policy weight='-1'/>", "weight='-1' must be a number" },
 		{ "<policy cpu='no'/>", "cpu='no' must be on or off" },
-		{ "<policy colour='red'/>", "colour='red' is unknown" },
+		{ "<policy colour='red'/>", "colour='red' is none of min max startup weight cpu mem" },
 		{ "<policy min='2G' max='1G'/>", "min is greater than max" },
 	};
 	struct guest_policy p = { .min_kib = 7 };

@@ -30,7 +30,7 @@ mutate "who must be placed counts as a move" lower_bound.c 's/it->home == BIN_OU
 # Where it goes.
 mutate "an allowed is never left" place.c 's/!place_usable\(pl, set, b\)/pl->bin[b].now.capacity <= 0/'
 mutate "nor by a swap" place_refine.c 's/!place_may_use\(pl, i, q\)/false/; s/place_may_use\(pl, j, p\)/true/'
-mutate "who is fixed stays" place_problem.c 's|it->fixed = vcpu_part.*|it->fixed = false;|'
+mutate "who is fixed stays" place_problem.c 's|it->fixed = part == .*|it->fixed = false;|'
 mutate "few leave a full bin: the smallest that suffices" place.c 's/if \(least != last\)/if (false)/'
 mutate "the plan is refined" place.c 's/^(\tplace_refine\(pl, target, stop_points\));/\t;/'
 mutate "no plan makes it worse" place.c 's/if \(stay && !no_worse\(s, now\)\)/if (false)/'

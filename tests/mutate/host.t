@@ -188,7 +188,7 @@ mutate "a guest's history goes on" policy/mem_observe.c 's/g->need = old->need/(
 mutate "but not the figures of another run" policy/mem_observe.c 's/g->now.boot_id != old->now.boot_id/false/'
 mutate "a figure that was left out is as before" policy/mem_observe.c 's/if \(!g->now.rss_kib\)/if (false)/'
 mutate "a limit counts what guests hold" policy/mem_observe.c 's/held \+= .*/;/'
-mutate "nobody is squeezed to nothing" policy/mem_observe.c 's/policy.min_kib = \(uint64_t\)tune->min_kib/policy.min_kib = 1/'
+mutate "nobody is squeezed to nothing" policy/mem_observe.c 's/p->min_kib = \(uint64_t\)tune->min_kib/p->min_kib = 1/'
 mutate "a guest's stalls are remembered" policy/mem_observe.c 's/g->mem = old->mem/(void)old/'
 mutate "an unmet shrink is taken back at the end" loop/mem.c \
 	'/^static int take_back/,/^}/s/left = settle\(l\)/left = 0/'

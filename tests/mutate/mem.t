@@ -131,5 +131,5 @@ mutate "some of a guest stays unused" mem.c 's|need_scaled\(t->tune, g, t->tune-
 # Who gets what.
 mutate "tiers are filled in order" share.c 's/pool_kib -= deal_tier/deal_tier/'
 mutate "all get the same fraction" share.c \
-	's/fmin\(1, level \* weight\(&g\[i\]\)\)\);/(i == 0));/'
+	's/fmin\(1, level \* g\[i\].now.policy.weight\)\);/(i == 0));/'
 plan

@@ -86,9 +86,8 @@ static void check_whole(const struct cpu_host *h, size_t first, size_t n)
 		is &= node_at(h, v[i].plan.target) == node_at(h, v->plan.target);
 		held |= v[i].now.memory.cell != v->now.memory.cell ||
 			v[i].now.memory.interleaved;
-		held |= v[i].now.held || v[i].now.allowed != v->now.allowed ||
-			v[i].plan.why == VCPU_EXTERNAL || v[i].past.demand.seen == 0 ||
-			v[i].plan.target < 0;
+		held |= vcpu_part(v[i].plan.why) == VCPU_FIXED ||
+			v[i].now.allowed != v->now.allowed || v[i].plan.target < 0;
 	}
 	assert(!was || is || held || (double)n > room || is_crowded(h, first, n));
 }

@@ -50,6 +50,7 @@ static struct rig rig(size_t n, uint64_t actual_mib, uint64_t use_mib)
 		g->uuid[0] = (unsigned char)i;
 		g->now.max_kib = 2048 * MIB;
 		g->now.policy.min_kib = 100 * MIB;
+		g->now.policy.weight = 1;
 		g->now.actual_kib = actual_mib * MIB;
 		g->now.rss_kib = (actual_mib + 32) * MIB;
 		g->now.usable_kib = g->now.unused_kib = g->now.caches_kib = KIB_UNKNOWN;

@@ -107,6 +107,7 @@ static void no_guest_has_no_minimum(void **state)
 	assert_int_equal(seen('a')->now.policy.min_kib, 64 * MIB);
 	assert_int_equal(seen('b')->now.policy.min_kib, 90 * MIB);
 	assert_int_equal(seen('c')->now.policy.min_kib, 200 * MIB);
+	assert_float_equal(seen('c')->now.policy.weight, 1, 1e-9);
 }
 
 /* Of 1500 MiB it uses 1400, and restarts with 300: it is given what it needed. */

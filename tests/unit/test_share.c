@@ -26,7 +26,7 @@ static uint64_t draw(uint64_t below)
 static void draw_guest(struct guest *g)
 {
 	memset(g, 0, sizeof(*g));
-	g->now.policy.weight = (double)draw(4);
+	g->now.policy.weight = 1 + (double)draw(3);
 	g->plan.tier_kib[TIER_BASE] = draw(100000);
 	for (enum mem_tier t = TIER_DEMAND; t < MEM_TIERS; t++)
 		g->plan.tier_kib[t] = g->plan.tier_kib[t - 1] + draw(100000);
@@ -161,8 +161,10 @@ static void one_guests_demand_never_raises_the_others(void **state)
 
 static void same_fraction_of_each_gap(void **state)
 {
-	struct guest g[2] = { { .plan.tier_kib = { 100, 300, 300, 300, 300, 300 } },
-			      { .plan.tier_kib = { 100, 500, 500, 500, 500, 500 } } };
+	struct guest g[2] = { { .now.policy.weight = 1,
+				.plan.tier_kib = { 100, 300, 300, 300, 300, 300 } },
+			      { .now.policy.weight = 1,
+				.plan.tier_kib = { 100, 500, 500, 500, 500, 500 } } };
 
 	(void)state;
 	share_deal(&mem_tunables_default, g, 2, 500);
@@ -188,7 +190,8 @@ static void weight_counts_until_full(void **state)
 
 static void comfort_takes_half_of_what_is_left(void **state)
 {
-	struct guest g = { .plan.tier_kib = { 100, 100, 100, 100, 1000, 1000 } };
+	struct guest g = { .now.policy.weight = 1,
+			   .plan.tier_kib = { 100, 100, 100, 100, 1000, 1000 } };
 
 	(void)state;
 	share_deal(&mem_tunables_default, &g, 1, 700);
@@ -197,7 +200,7 @@ static void comfort_takes_half_of_what_is_left(void **state)
 
 static void nobody_is_no_trouble(void **state)
 {
-	struct guest g = { .plan.tier_kib = { 0 } };
+	struct guest g = { .now.policy.weight = 1 };
 
 	(void)state;
 	share_deal(&mem_tunables_default, &g, 0, 1000);
