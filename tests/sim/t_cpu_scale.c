@@ -18,7 +18,7 @@
 #define BINS         512
 #define ROUNDS       7
 #define PINS_MOST    1.15
-#define FULLEST_MOST 1.03
+#define FULLEST_MOST cpu_tunables_default.aim
 
 enum start { ALL_ON_ONE, RANDOM, HALF, SETTLED_ONCE, STARTS };
 
@@ -87,7 +87,7 @@ static void measure(enum start start, bool allowed, void *work)
 		double before = now_ms();
 
 		place_begin(&cpu_tunables_default, &pl, bin, BINS, vcpu, VCPUS, work);
-		plan = place_plan(&pl, FULLEST_MOST, 3.5, VCPUS, at);
+		plan = place_plan(&pl, cpu_tunables_default.aim, cpu_tunables_default.stop_points, VCPUS, at);
 		best = fmin(best, now_ms() - before);
 		fewest = fewest_moves(&pl, FULLEST_MOST * pl.lower_bound);
 	}

@@ -19,8 +19,8 @@
 #define N_MOST 1024
 #define M_MOST 128
 #define ORACLE 65536 /* placements that may be tried one by one */
-#define AIM    1.03
-#define STOP   3.5
+#define AIM    cpu_tunables_default.aim
+#define STOP   cpu_tunables_default.stop_points
 
 static struct vcpu vcpu[N_MOST];
 static struct bin bin[M_MOST];
@@ -466,12 +466,12 @@ static void two_threads_are_one_core(void **state)
 	threads();
 	begin(8, 4);
 	assert_float_equal(pl.lower_bound, 1, 1e-6);
-	assert_float_equal(place_plan(&pl, 1.03, 3.5, 4, at).peak, 1, 1e-6);
+	assert_float_equal(place_plan(&pl, AIM, STOP, 4, at).peak, 1, 1e-6);
 	same(8, 5, 1, all);
 	threads();
 	begin(8, 5);
 	assert_float_equal(pl.lower_bound, 2 / 1.3, 1e-3);
-	assert_float_equal(place_plan(&pl, 1.03, 3.5, 5, at).peak, 2 / 1.3, 1e-6);
+	assert_float_equal(place_plan(&pl, AIM, STOP, 5, at).peak, 2 / 1.3, 1e-6);
 }
 
 /* Ten hogs on each of four threads, and one more: of what is asked that is little. */
@@ -582,7 +582,7 @@ static void of_equal_bins_the_nearest(void **state)
 	for (int b = 0; b < 4; b++)
 		bin[b].now.node = bin[b].now.cache = b == 0 || b == 3;
 	begin(4, 2);
-	assert_int_equal(place_plan(&pl, 1.03, 3.5, 2, at).moves, 1);
+	assert_int_equal(place_plan(&pl, AIM, STOP, 2, at).moves, 1);
 	assert_int_equal(at[0] + at[1], 3);
 }
 
