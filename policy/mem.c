@@ -142,6 +142,14 @@ static void share_all(const struct tick *t)
 	}
 }
 
+/* What its owner wants it to have at least is given to the last MiB. */
+static bool reaches_minimum(const struct guest *g, double to)
+{
+	double min = (double)g->now.policy.min_kib;
+
+	return (double)g->mem.target_kib < min && to >= min;
+}
+
 /*
  * Grants now: each guest for which wants() says how much it should hold is lifted towards
  * that, tier by tier, as far as funds go.
@@ -166,7 +174,8 @@ static void grant(struct tick *t, double (*wants)(const struct tick *, const str
 		struct guest *g = &t->g[i];
 		double to = (double)g->plan.dealt_kib;
 
-		if (wants(t, g) <= 0 || to < (double)g->mem.target_kib + band(t->tune, g))
+		if (wants(t, g) <= 0 || (to < (double)g->mem.target_kib + band(t->tune, g) &&
+					 !reaches_minimum(g, to)))
 			continue;
 		t->funds_kib -= to - held(g);
 		guest_command(g, to, reason);
@@ -196,8 +205,10 @@ static double wants_growth(const struct tick *t, const struct guest *g)
 	if (g->plan.growth_kib_s > t->tune->rising_kib_s)
 		least += ((double)g->plan.comfort_kib - least) / 2;
 	least = fmin(least, (double)g->plan.share_kib);
-	return (double)g->mem.target_kib + lack(t->tune, g) < least ? (double)g->plan.share_kib
-								    : 0;
+	if ((double)g->mem.target_kib + lack(t->tune, g) >= least &&
+	    !reaches_minimum(g, (double)g->plan.share_kib))
+		return 0;
+	return (double)g->plan.share_kib;
 }
 
 /* Far below a share that is flat: to it. Nobody has to give for that. */

@@ -130,6 +130,7 @@ mutate "some of a guest stays unused" mem.c 's|need_scaled\(t->tune, g, t->tune-
 
 # Who gets what.
 mutate "tiers are filled in order" share.c 's/pool_kib -= deal_tier/deal_tier/'
+mutate "a minimum is reached to the last MiB" mem.c 's/return \(double\)g->mem.target_kib < min && to >= min/return false/'
 mutate "all get the same fraction" share.c \
 	's/fmin\(1, level \* g\[i\].now.policy.weight\)\);/(i == 0));/'
 plan

@@ -387,6 +387,20 @@ static void rescues_do_not_lean_on_each_other(void **state)
 	assert_true(commanded(&r, 1, 3));
 }
 
+/* 3 MiB are too little for a growth otherwise. */
+static void a_minimum_is_reached(void **state)
+{
+	struct rig r = rig(1, 697, 150);
+
+	(void)state;
+	ticks(&r, 10);
+	r.g[0].mem.target_kib = r.g[0].now.actual_kib = 697 * MIB;
+	r.g[0].now.policy.min_kib = 700 * MIB;
+	assert_true(commanded(&r, 0, 10));
+	assert_int_equal(r.g[0].mem.target_kib, 700 * MIB);
+	assert_false(commanded(&r, 0, 20));
+}
+
 static void growth_waits_for_the_decision(void **state)
 {
 	struct rig r = rig(1, 1024, 700);
@@ -1157,6 +1171,7 @@ int main(void)
 		cmocka_unit_test(a_certain_death_outweighs_a_promise),
 		cmocka_unit_test(a_promise_is_broken_for_survival_only),
 		cmocka_unit_test(rescues_do_not_lean_on_each_other),
+		cmocka_unit_test(a_minimum_is_reached),
 		cmocka_unit_test(growth_waits_for_the_decision),
 		cmocka_unit_test(idle_memory_goes_step_by_step),
 		cmocka_unit_test(a_large_guest_gives_back_too),
