@@ -96,7 +96,7 @@ static bool balanced(unsigned guest)
 {
 	for (size_t i = 0; i < cpus.n; i++)
 		if (memcmp(cpus.vcpu[i].uuid, memory(guest)->uuid, UUID_LEN) == 0)
-			return true;
+			return !cpus.vcpu[i].policy.cpu_off;
 	return false;
 }
 
