@@ -284,7 +284,7 @@ struct cpuset pcpus_open(struct virt *v)
 		const struct domain *d = &v->table.dom[i];
 		struct cpuset pcpus = domain_pcpus(&v->table, d);
 
-		if (!d->managed || !d->masks.done)
+		if (!d->managed || d->wants.cpu_off || !d->masks.done)
 			continue;
 		any = true;
 		add_all(&may, &pcpus);

@@ -42,12 +42,12 @@ static void guest_bound(const struct mem_tunables *tune, struct guest *g)
 /* Beyond that its QEMU would be killed: as if its owner had asked for no more. */
 static void guest_confine(const struct mem_tunables *tune, struct guest *g)
 {
-	double most = (double)g->now.limit_kib - ledger_overhead(tune, g);
 	struct guest_policy *p = &g->now.policy;
+	double most;
 
 	if (!g->now.limit_kib)
 		return;
-	most = fmax(most, (double)p->min_kib);
+	most = fmax((double)g->now.limit_kib - ledger_overhead(tune, g), (double)p->min_kib);
 	if (!p->max_kib || most < (double)p->max_kib)
 		p->max_kib = (uint64_t)most;
 }

@@ -68,8 +68,9 @@ struct place_score {
 
 /*
  * Set up planning for n vCPUs whose demand is known, from where they are.  Those whose why is
- * VCPU_GOING or _MUST must be given a bin; of the others, those in a bin may be moved if it is VCPU_FREE;
- * unpinned ones stay so and count as load spread evenly.  Works out lower_bound and level.
+ * VCPU_GOING or VCPU_MUST must be given a bin; of the others, those in a bin may be moved if it
+ * is VCPU_FREE; unpinned ones stay so and count as load spread evenly.  Works out lower_bound
+ * and level.
  */
 void place_begin(const struct cpu_tunables *tune, struct place *pl, const struct bin *bin,
 		 size_t nbins, const struct vcpu *vcpu, size_t n, void *work);

@@ -20,6 +20,7 @@
 #include "host/virt.h"
 #include "lib/cpuset.h"
 #include "lib/units.h"
+#include "lib/xml.h"
 #include "loop/loop.h"
 #include "loop/state.h"
 #include "policy/cpu.h"
@@ -352,6 +353,26 @@ static void partitions(void **state)
 	even_over(4, 8, 0xf0);
 	assert_int_equal(fake_refused(), 0);
 	assert_int_equal(fake_heard("not used"), 0);
+	end();
+}
+
+/* What only guests may have that are to be left alone is nobody's. */
+static void left_alone_in_a_partition(void **state)
+{
+	(void)state;
+	if (!xml_is_read())
+		return;
+	host(8, false, GRAIN_CPU);
+	processes(0, 4, "low.slice", "0-3\n");
+	processes(4, 8, "high.slice", "4-7\n");
+	confine(0, 4, 0x0f, false);
+	confine(4, 8, 0xf0, false);
+	for (unsigned i = 4; i < 8; i++)
+		fake_metadata(i, "<policy cpu='off'/>");
+	all_on(0);
+	ticks(30);
+	even_over(0, 4, 0x0f);
+	assert_int_equal(fake_heard("leave out pCPUs 4-7: not used"), 1);
 	end();
 }
 
@@ -718,6 +739,7 @@ int main(void)
 		cmocka_unit_test_setup(what_was_not_tried_is_not_refused, begin),
 		cmocka_unit_test_setup(a_long_hint_is_none, begin),
 		cmocka_unit_test_setup(partitions, begin),
+		cmocka_unit_test_setup(left_alone_in_a_partition, begin),
 		cmocka_unit_test_setup(refusals_teach_v1, begin),
 		cmocka_unit_test_setup(hints_add_no_pcpu, begin),
 		cmocka_unit_test_setup(refusals_teach_v2, begin),

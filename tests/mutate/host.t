@@ -61,6 +61,7 @@ mutate "another machine is told by its URI" virt.c "s/server && server\[3\] == '
 mutate "an older daemon's figures are added up" virt_host.c 's/available \? available : sum/available/'
 mutate "isolated pCPUs are known" virt_host.c 's/proc_isolated\(&s->isolated\)/(void)0/'
 mutate "isolated pCPUs are not used" policy/cpu_observe.c 's/scope->bits\[w\] &= ~l->now->isolated.*/;/'
+mutate "his pCPUs are nobody's" virt_pcpu.c 's/ \|\| d->wants.cpu_off//'
 mutate "who is to be left alone by his owner is" policy/cpu_observe.c 's/c->policy.cpu_off \|\| //'
 mutate "who was put on isolated pCPUs stays there" policy/cpu_observe.c \
 	's/return !l->rules->cpus && cpuset_count\(&live\) > 0 &&/return false \&\&/'
