@@ -3,8 +3,8 @@
 # shellcheck source=tests/mutate/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-begin policy unit/test_demand unit/test_cpu unit/test_node "sim/t_cpu -n 2" unit/test_place sim/t_cpu \
-	"sim/t_cpu_tiers -n 100"
+begin policy unit/test_demand unit/test_cpu unit/test_background unit/test_node "sim/t_cpu -n 2" \
+	unit/test_place sim/t_cpu "sim/t_cpu_tiers -n 100"
 
 # What a vCPU wants.
 mutate "waiting in a full bin is demand" demand.c 's|fmin\(1, v->now.run / \(1 - wait\)\)|fmin(1, v->now.run)|'

@@ -3,8 +3,8 @@
 # shellcheck source=tests/mutate/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-begin policy unit/test_mem unit/test_mem_observe unit/test_need unit/test_share sim/t_mem sim/t_mem_odd \
-	sim/t_mem_random sim/t_mem_churn
+begin policy unit/test_mem unit/test_ledger unit/test_balloon unit/test_mem_observe unit/test_need \
+	unit/test_share sim/t_mem sim/t_mem_odd sim/t_mem_random sim/t_mem_churn
 
 # What a guest needs.
 mutate "stale stats are not believed" need.c 's/now_ns - h->change_ns < ns_of_s\(tune->fresh_s\)/true/'
