@@ -106,7 +106,7 @@ mutate "... but where they differ" virt_pcpu.c 's/if \(!guests_differ\(t\)\)/if 
 mutate "... until 10 minutes have passed" virt_pcpu.c 's/proc_now_ns\(\) >= v->refused_until_ns/false/'
 mutate "... or pCPUs came or went" virt_host.c 's/refused_forget\(v\);/;/'
 mutate "a refusal leaves a vCPU where its mask says" virt_pcpu.c 's/if \(had && error == EINVAL\)/if (false)/'
-mutate "of a wide mask what is not refused is used" virt_pcpu.c 's/refused_find\(v, d, vcpu, mask\)/refused_add(v, d, mask)/'
+mutate "of a wide mask what is not refused is used" virt_pcpu.c 's/untried = refused_find\(v, d, vcpu, mask\)/refused_add(v, d, mask)/'
 mutate "a narrowed mask is known as ours" loop/cpu.c 's/if \(!cpuset_equal\(&mask, &wanted\)\)/if (false)/'
 
 # Refusals.
