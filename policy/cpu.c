@@ -212,8 +212,8 @@ static bool is_settled(const struct tick *t)
 }
 
 /*
- * An interval counts whole if its imbalance is twice the threshold, else half: demands are
- * means, in which a sample that was far off still shows in the next interval.
+ * An interval counts whole if its imbalance is clearly above the threshold, else half: demands
+ * are means, in which a sample that was far off still shows in the next interval.
  */
 static double count_over(const struct tick *t, const struct place_score *now)
 {
@@ -223,7 +223,7 @@ static double count_over(const struct tick *t, const struct place_score *now)
 		return 1;
 	if (over <= 1 || !is_settled(t))
 		return 0;
-	return over < 2 ? 0.5 : 1;
+	return over < t->tune->clear_times ? 0.5 : 1;
 }
 
 /* What the peak load must be above for a gain in it to be sought, if it lasts. */

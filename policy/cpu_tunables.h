@@ -17,7 +17,8 @@
 	/* cpu.c: when the host is acted on */ \
 	ROW(double, start_points, 5, POINTS, 0.1, 100, FIXED, "act when the imbalance is above") \
 	ROW(double, stop_points, 3.5, POINTS, 0, 100, FIXED, "plan to get below; between the two nothing is done, so that a load that hovers about one threshold causes no pins") \
-	ROW(unsigned, persist_intervals, 2, INTERVALS, 1, 1000, FIXED, "the imbalance must stay above start_points for so long: one may be a burst.  One below twice start_points counts half") \
+	ROW(unsigned, persist_intervals, 2, INTERVALS, 1, 1000, FIXED, "the imbalance must stay above start_points for so long: one may be a burst ...") \
+	ROW(double, clear_times, 2, TIMES, 1, 1000, FIXED, "... and an interval below so many start_points counts half: demands are means, in which one sample still shows in the next") \
 	ROW(unsigned, settle_intervals, 3, INTERVALS, 0, 1000, FIXED, "after a pass of pins, for which the imbalance does not count: demands show themselves anew") \
 	ROW(double, severe, 1.25, RATIO, 1, 1000, FIXED, "peak load over its lower bound, if a pCPU is full: acted on at once, pauses and the price of pins aside ...") \
 	ROW(unsigned, severe_samples, 2, SAMPLES, 1, 1000, FIXED, "... of each vCPU there: one sample of a full pCPU tells little of each") \
@@ -36,7 +37,8 @@
 	/* pins.c: what pins brought */ \
 	ROW(unsigned, promise_samples, 3, SAMPLES, 1, 1000, FIXED, "after a move tell whether the vCPU wants there what it wanted before") \
 	ROW(double, promise_part, 0.2, SHARE, 0, 10, FIXED, "of a demand, and step_cpus of a load: changed by more, it is another") \
-	ROW(unsigned, promise_passes, 2, PASSES, 1, 1000, FIXED, "in a row of which half of the moves did not hold: no vCPU moves until its load, or that of its pCPU, is another ...") \
+	ROW(double, promise_broken, 0.5, SHARE, 0, 1, FIXED, "of the moves of a pass: if so many did not hold, the pass did not") \
+	ROW(unsigned, promise_passes, 2, PASSES, 1, 1000, FIXED, "in a row that did not hold: no vCPU moves until its load, or that of its pCPU, is another ...") \
 	ROW(unsigned, promise_settle_intervals, 20, INTERVALS, 0, 10000, FIXED, "... than so long after the last pass ...") \
 	ROW(double, promise_follow, 0.05, SHARE, 0, 1, FIXED, "... or slowly since, this being the weight of a new figure: what is learnt of demands drifts") \
 	/* background.c */ \

@@ -187,7 +187,7 @@ void ledger_sum(const struct mem_conf *conf, const struct mem_host *host, struct
 static enum mem_host_state state_now(const struct mem_tunables *tune,
 				     const struct mem_host *host, const struct mem_report *r)
 {
-	if (r->at_once_kib < r->least_kib / 2)
+	if ((double)r->at_once_kib < tune->critical_part * (double)r->least_kib)
 		return HOST_CRITICAL;
 	if (r->at_once_kib < r->least_kib || host->pressure >= 100 * tune->hard_pressure)
 		return HOST_HARD;

@@ -195,7 +195,7 @@ static double wants_rescue(const struct tick *t, const struct guest *g)
 	return fmax((double)g->plan.survive_kib, (double)g->plan.share_kib);
 }
 
-/* Below need, or growing and below halfway from need to comfort: to its share. */
+/* Below need, or growing and below a part of the way from there to comfort: to its share. */
 static double wants_growth(const struct tick *t, const struct guest *g)
 {
 	double least = (double)g->plan.need_kib;
@@ -203,7 +203,7 @@ static double wants_growth(const struct tick *t, const struct guest *g)
 	if (!fit(g) || g->mem.shrinking || !sampled(g))
 		return 0;
 	if (g->plan.growth_kib_s > t->tune->rising_kib_s)
-		least += ((double)g->plan.comfort_kib - least) / 2;
+		least += t->tune->rising_part * ((double)g->plan.comfort_kib - least);
 	least = fmin(least, (double)g->plan.share_kib);
 	if ((double)g->mem.target_kib + lack(t->tune, g) >= least &&
 	    !reaches_minimum(g, (double)g->plan.share_kib))

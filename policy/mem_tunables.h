@@ -45,6 +45,7 @@
 	ROW(double, debt_half_s, 30, SECONDS, 0.1, 86400, FIXED, "in which half of what a guest swapped out is forgotten; it will want that back") \
 	/* ledger.c: the host */ \
 	ROW(double, host_least_kib, 200 * KIB_PER_MIB, KIB, 0, 1024 * KIB_PER_GIB, FIXED, "the host's own, whatever happens") \
+	ROW(double, critical_part, 0.5, SHARE, 0, 1, FIXED, "of that: with less available at once the host is critical, with less than all of it hard") \
 	ROW(double, reserve_kib, 256 * KIB_PER_MIB, KIB, 0, 1024 * KIB_PER_GIB, FIXED, "the reserve of a small host: room for a rescue above that") \
 	ROW(double, reserve_scale, 1.5, TIMES, 0, 100, FIXED, "of a sliding share of the host's memory: the reserve of a larger one") \
 	ROW(double, scale_1_kib, 4 * KIB_PER_GIB, KIB, 0, 1e12, FIXED, "of the host's memory: the first part ...") \
@@ -69,7 +70,8 @@
 	ROW(double, rescue_kib, 112 * KIB_PER_MIB, KIB, 0, KIB_PER_GIB, FIXED, "free memory at the next decision under which a guest is rescued") \
 	ROW(double, lack_kib, 16 * KIB_PER_MIB, KIB, 0, KIB_PER_GIB, FIXED, "so much under need calls for growth ...") \
 	ROW(double, lack_part, 0.04, SHARE, 0, 1, FIXED, "... or so much of what it should hold, if that is more: equal guests end within 5 %") \
-	ROW(double, rising_kib_s, 4 * KIB_PER_MIB, KIB_S, 0, KIB_PER_GIB, FIXED, "a guest that grows faster is refilled halfway between comfort and need") \
+	ROW(double, rising_kib_s, 4 * KIB_PER_MIB, KIB_S, 0, KIB_PER_GIB, FIXED, "a guest that grows faster is refilled sooner ...") \
+	ROW(double, rising_part, 0.5, SHARE, 0, 1, FIXED, "... when it is down to so much of the way from need to comfort") \
 	ROW(double, boot_part, 0.25, SHARE, 0, 1, FIXED, "of its maximum: what a guest that restarts while squeezed is given at least, since most boot with that ...") \
 	ROW(double, boot_kib, 512 * KIB_PER_MIB, KIB, 0, 64.0 * KIB_PER_GIB, FIXED, "... or this, if that is less") \
 	/* mem.c: shrinking */ \

@@ -157,7 +157,7 @@ void pins_see(const struct cpu_tunables *tune, struct cpu_host *h)
 	count_pass(tune, h, pass);
 	broken = see_promises(tune, h, &due);
 	if (due > 0)
-		h->broken = 2 * broken >= due ? h->broken + 1 : 0;
+		h->broken = broken >= tune->promise_broken * due ? h->broken + 1 : 0;
 	see_futile(tune, h, h->broken >= tune->promise_passes);
 	if (h->broken >= tune->promise_passes)
 		h->broken = 0;
