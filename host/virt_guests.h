@@ -61,7 +61,7 @@ struct domain {
 	struct attempt policy, masks, period, pid; /* questions, and what they told: */
 	bool policy_read;                 /* at least once: until then it is left alone */
 	struct guest_policy wants;        /* what its metadata say of it */
-	bool locked, hugepages, unproven; /* its memory: see struct guest */
+	bool locked, hugepages, unproven; /* its memory: see guest_figures */
 	uint64_t limit_kib;               /* the same */
 	bool metadata_unread;     /* said in the log: it has metadata, and XML is not read */
 	bool transient;           /* it has no persistent definition */

@@ -197,7 +197,7 @@ static enum guest_state guest_state(const struct domain *d, int64_t now_ns, uint
 	return now_ns < d->job.until_ns ? GUEST_BUSY : GUEST_RUNNING;
 }
 
-static void guest_param(struct guest *g, uint64_t *state, const virTypedParameter *p)
+static void guest_param(struct guest_count *g, uint64_t *state, const virTypedParameter *p)
 {
 	const struct {
 		const char *field;
@@ -220,7 +220,7 @@ static void guest_param(struct guest *g, uint64_t *state, const virTypedParamete
 			*fields[i].to = param_u64(p);
 }
 
-static void guest_of(const struct domain *d, int64_t now_ns, struct guest *g)
+static void guest_of(const struct domain *d, int64_t now_ns, struct guest_count *g)
 {
 	const virDomainStatsRecord *r = d->record;
 	uint64_t state = 0;
@@ -243,7 +243,7 @@ static void guest_of(const struct domain *d, int64_t now_ns, struct guest *g)
 }
 
 /* It holds what it held. */
-static void hung_of(const struct domain *d, struct guest *g)
+static void hung_of(const struct domain *d, struct guest_count *g)
 {
 	memset(g, 0, sizeof(*g));
 	memcpy(g->uuid, d->uuid, UUID_LEN);
@@ -259,7 +259,7 @@ int sample_guests(const struct guest_table *t, int64_t now_ns, struct guest_samp
 		return -1;
 	for (size_t i = 0; i < t->ndom; i++) {
 		const struct domain *d = &t->dom[i];
-		struct guest *g = &s->guest[s->n];
+		struct guest_count *g = &s->guest[s->n];
 
 		if (d->hung_ns)
 			hung_of(d, g);

@@ -11,16 +11,6 @@
 #include "policy/mem_tunables.h"
 #include "policy/sample.h"
 
-#define KIB_UNKNOWN UINT64_MAX /* a figure the guest or the host did not report */
-
-enum guest_state {
-	GUEST_RUNNING,
-	GUEST_PAUSED,    /* not executing: neither stats nor balloon move */
-	GUEST_BUSY,      /* migrating, being saved, or a job holds it: no commands */
-	GUEST_HUNG,      /* its QEMU does not answer: no commands; these figures are its last */
-	GUEST_UNMANAGED, /* not ours to command (--guests), but its memory counts */
-};
-
 /* What a reason lets become of a guest. */
 enum mem_part {
 	MEM_SETS,     /* its command is set */
@@ -127,26 +117,6 @@ enum mem_tier {
 	MEM_TIERS
 };
 
-/* What was read of a guest in this tick. */
-struct guest_figures {
-	enum guest_state state;
-	struct guest_policy policy; /* what its owner asked for */
-	bool locked;            /* known not to give pages back: VFIO, SEV, mlock, hugepages */
-	bool hugepages;         /* its RAM is set aside: it draws on no available memory */
-	bool unproven;          /* which of these nobody could tell: its RSS has to show it */
-	uint64_t limit_kib;     /* its QEMU may hold no more than this; 0: no such limit */
-	uint64_t max_kib;       /* the balloon's range ends here */
-	uint64_t actual_kib;    /* what it has now */
-	uint64_t usable_kib;    /* what it could use without swapping; or KIB_UNKNOWN */
-	uint64_t unused_kib;    /* free, caches not counted; or KIB_UNKNOWN */
-	uint64_t caches_kib;    /* disk caches; or KIB_UNKNOWN */
-	uint64_t managed_kib;   /* RAM its kernel manages (MemTotal); or KIB_UNKNOWN */
-	uint64_t swap_out_kib;  /* counter since boot; or KIB_UNKNOWN */
-	uint64_t rss_kib;       /* host memory its QEMU process holds; 0: unknown */
-	uint64_t last_update_s; /* the stamp of its stats; compared only for change */
-	uint64_t boot_id;       /* changes when it restarts or resets */
-};
-
 /* What was decided about a guest, and the figures that decided it. */
 struct guest_plan {
 	uint64_t command_kib; /* set the balloon to this; 0: leave it */
@@ -165,8 +135,8 @@ struct guest_plan {
 };
 
 /*
- * A guest's memory.  host/ fills in identity and figures anew for each call of mem_decide();
- * the rest is carried from call to call; for a guest not seen before it is zero.
+ * A guest's memory.  Identity and figures are new for each call of mem_decide(); the rest is
+ * carried from call to call; for a guest not seen before it is zero.
  */
 struct guest {
 	unsigned char uuid[UUID_LEN];

@@ -58,9 +58,11 @@ static void guests_merge(const struct mem_tunables *tune, struct mem_view *v,
 	size_t at = 0;
 
 	for (size_t i = 0; i < now->n; i++) {
+		const struct guest_count *c = &now->guest[i];
 		struct guest *g = &v->merged[i];
 
-		*g = now->guest[i];
+		*g = (struct guest){ .name = c->name, .now = c->now };
+		memcpy(g->uuid, c->uuid, UUID_LEN);
 		guest_bound(tune, g);
 		while (at < v->n && memcmp(v->guest[at].uuid, g->uuid, UUID_LEN) < 0)
 			at++;

@@ -86,14 +86,49 @@ struct mem_host {
 	double pressure;        /* PSI memory "some" avg10, percent; < 0: unknown */
 };
 
-struct guest; /* policy/mem.h */
+#define KIB_UNKNOWN UINT64_MAX /* a figure the guest or the host did not report */
+
+enum guest_state {
+	GUEST_RUNNING,
+	GUEST_PAUSED,    /* not executing: neither stats nor balloon move */
+	GUEST_BUSY,      /* migrating, being saved, or a job holds it: no commands */
+	GUEST_HUNG,      /* its QEMU does not answer: no commands; these figures are its last */
+	GUEST_UNMANAGED, /* not ours to command (--guests), but its memory counts */
+};
+
+/* What was read of a guest's memory in one tick. */
+struct guest_figures {
+	enum guest_state state;
+	struct guest_policy policy; /* what its owner asked for */
+	bool locked;            /* known not to give pages back: VFIO, SEV, mlock, hugepages */
+	bool hugepages;         /* its RAM is set aside: it draws on no available memory */
+	bool unproven;          /* which of these nobody could tell: its RSS has to show it */
+	uint64_t limit_kib;     /* its QEMU may hold no more than this; 0: no such limit */
+	uint64_t max_kib;       /* the balloon's range ends here */
+	uint64_t actual_kib;    /* what it has now */
+	uint64_t usable_kib;    /* what it could use without swapping; or KIB_UNKNOWN */
+	uint64_t unused_kib;    /* free, caches not counted; or KIB_UNKNOWN */
+	uint64_t caches_kib;    /* disk caches; or KIB_UNKNOWN */
+	uint64_t managed_kib;   /* RAM its kernel manages (MemTotal); or KIB_UNKNOWN */
+	uint64_t swap_out_kib;  /* counter since boot; or KIB_UNKNOWN */
+	uint64_t rss_kib;       /* host memory its QEMU process holds; 0: unknown */
+	uint64_t last_update_s; /* the stamp of its stats; compared only for change */
+	uint64_t boot_id;       /* changes when it restarts or resets */
+};
+
+/* One guest, as sampled. */
+struct guest_count {
+	unsigned char uuid[UUID_LEN];
+	const char *name; /* one of the sample's */
+	struct guest_figures now;
+};
 
 /* Everything one tick of the memory loop reads.  All zero before the first call. */
 struct guest_sample {
 	int64_t taken_ns;
-	unsigned epoch;       /* changes with each new connection */
-	struct mem_host host; /* total and available 0 where they could not be read */
-	struct guest *guest;  /* by UUID; identity and sample filled, the rest zero */
+	unsigned epoch;            /* changes with each new connection */
+	struct mem_host host;      /* total and available 0 where they could not be read */
+	struct guest_count *guest; /* by UUID */
 	size_t n;
 	char (*name)[GUEST_NAME_LEN];
 	size_t guest_cap, name_cap; /* allocated, virt_read.c's own */

@@ -103,7 +103,7 @@ static void end(void)
 	fake_end();
 }
 
-static const struct guest *sampled(unsigned guest)
+static const struct guest_count *sampled(unsigned guest)
 {
 	assert_int_equal(virt_guests(virt, &mems), 0);
 	for (size_t i = 0; i < mems.n; i++)

@@ -81,7 +81,7 @@ static void sample(void)
 	assert_int_equal(virt_guests(virt, &mems), 0);
 }
 
-static const struct guest *memory(unsigned guest)
+static const struct guest_count *memory(unsigned guest)
 {
 	char name[GUEST_NAME_LEN];
 

@@ -77,7 +77,7 @@ static const struct vcpu_count *vcpu(unsigned guest, unsigned number)
 	return NULL;
 }
 
-static const struct guest *memory(unsigned guest)
+static const struct guest_count *memory(unsigned guest)
 {
 	char name[GUEST_NAME_LEN];
 

@@ -74,7 +74,7 @@ static void sample(struct mem_sim *s)
 	int64_t available = plant_mem_available(s->plant);
 
 	for (size_t i = 0; i < s->now.n; i++) {
-		struct guest *g = &s->now.guest[i];
+		struct guest_count *g = &s->now.guest[i];
 		struct plant_mem_stats st;
 
 		plant_mem_stats(s->plant, i, &st);
@@ -337,11 +337,11 @@ void mem_sim_run(struct mem_sim *s, double seconds)
 		mem_sim_tick(s);
 }
 
-static struct guest *enter(struct mem_sim *s, const struct plant_mem_guest *conf)
+static struct guest_count *enter(struct mem_sim *s, const struct plant_mem_guest *conf)
 {
 	static const char *const name[] = { "a", "b", "c", "d", "e", "f", "g", "h",
 					    "i", "j", "k", "l", "m", "n", "o", "p" };
-	struct guest *g = &s->now.guest[s->now.n];
+	struct guest_count *g = &s->now.guest[s->now.n];
 
 	memset(g, 0, sizeof(*g));
 	memset(&s->watch[s->now.n], 0, sizeof(s->watch[0]));
@@ -354,13 +354,13 @@ static struct guest *enter(struct mem_sim *s, const struct plant_mem_guest *conf
 	return g;
 }
 
-struct guest *mem_sim_add(struct mem_sim *s, const struct plant_mem_guest *conf)
+struct guest_count *mem_sim_add(struct mem_sim *s, const struct plant_mem_guest *conf)
 {
 	plant_mem_add(s->plant, conf);
 	return enter(s, conf);
 }
 
-struct guest *mem_sim_start(struct mem_sim *s, const struct plant_mem_guest *conf)
+struct guest_count *mem_sim_start(struct mem_sim *s, const struct plant_mem_guest *conf)
 {
 	plant_mem_start(s->plant, conf);
 	return enter(s, conf);

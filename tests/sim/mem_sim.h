@@ -23,7 +23,7 @@ typedef void mem_rule(struct mem_sim *s, bool decide);
 mem_rule mem_sim_vmbal;
 
 /* Makes a guest's sample lie, before it is observed. */
-typedef void mem_lie(struct mem_sim *s, struct guest *g, size_t i);
+typedef void mem_lie(struct mem_sim *s, struct guest_count *g, size_t i);
 
 struct mem_figures {
 	unsigned deaths;   /* guests that ran dry below their maximum */
@@ -86,10 +86,10 @@ struct mem_sim *mem_sim_new(uint64_t total_mib, const struct plant_course *other
 void mem_sim_free(struct mem_sim *s);
 
 /* Adds a guest with a minimum of 100 MiB, unless the caller changes it in what is returned. */
-struct guest *mem_sim_add(struct mem_sim *s, const struct plant_mem_guest *conf);
+struct guest_count *mem_sim_add(struct mem_sim *s, const struct plant_mem_guest *conf);
 
 /* The same for one that is switched on now; and one that is no longer there. */
-struct guest *mem_sim_start(struct mem_sim *s, const struct plant_mem_guest *conf);
+struct guest_count *mem_sim_start(struct mem_sim *s, const struct plant_mem_guest *conf);
 void mem_sim_remove(struct mem_sim *s, size_t i);
 
 void mem_sim_tick(struct mem_sim *s);

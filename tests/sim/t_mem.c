@@ -23,7 +23,7 @@ static const struct plant_mem_guest ordinary = {
 	.cache_kib = 60 * MIB,
 };
 
-static struct guest *add(struct mem_sim *s, size_t points, const double (*point)[2])
+static struct guest_count *add(struct mem_sim *s, size_t points, const double (*point)[2])
 {
 	struct plant_mem_guest conf = ordinary;
 

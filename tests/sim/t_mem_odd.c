@@ -604,7 +604,7 @@ static void keeps_pages(void)
 }
 
 /* QEMU's own memory is all of its RSS: the guest's is in hugepages. */
-static void lie_by_hugepages(struct mem_sim *s, struct guest *g, size_t i)
+static void lie_by_hugepages(struct mem_sim *s, struct guest_count *g, size_t i)
 {
 	(void)s;
 	if (i == 0)
@@ -670,7 +670,7 @@ static uint64_t wild(void)
 	return (noise_state >> 20) % (4096 * MIB);
 }
 
-static void lie_wildly(struct mem_sim *s, struct guest *g, size_t i)
+static void lie_wildly(struct mem_sim *s, struct guest_count *g, size_t i)
 {
 	(void)s;
 	if (i != 0)
@@ -684,7 +684,7 @@ static void lie_wildly(struct mem_sim *s, struct guest *g, size_t i)
 	g->now.last_update_s = wild();
 }
 
-static void lie_greedily(struct mem_sim *s, struct guest *g, size_t i)
+static void lie_greedily(struct mem_sim *s, struct guest_count *g, size_t i)
 {
 	(void)s;
 	if (i == 0)
@@ -708,7 +708,7 @@ static void lies(mem_lie *lie, const char *name)
 }
 
 /* A guest's clock is set back an hour, and on again. */
-static void lie_by_clock(struct mem_sim *s, struct guest *g, size_t i)
+static void lie_by_clock(struct mem_sim *s, struct guest_count *g, size_t i)
 {
 	if (i == 0 && mem_sim_now_s(s) > 100 && mem_sim_now_s(s) < 150)
 		g->now.last_update_s -= 3600;

@@ -17,7 +17,7 @@
 #define MIB 1024ULL /* KiB */
 
 static struct mem_view view;
-static struct guest sampled[4];
+static struct guest_count sampled[4];
 static struct guest_sample now = { .guest = sampled };
 
 /* A sample of one guest for each letter, which its UUID begins with: 100 MiB each of 200. */
@@ -27,7 +27,7 @@ static void sample(const char *letters)
 	now.n = strlen(letters);
 	now.host = (struct mem_host){ .total_kib = 1000 * MIB, .available_kib = 600 * MIB };
 	for (size_t i = 0; i < now.n; i++) {
-		struct guest *g = &sampled[i];
+		struct guest_count *g = &sampled[i];
 
 		g->uuid[0] = (unsigned char)letters[i];
 		g->now.max_kib = 200 * MIB;
