@@ -331,7 +331,8 @@ static enum tick tick(void *loop)
 	act(l);
 	if (l->opt->metrics)
 		metrics_cpu(l->opt->metrics, &l->view.host, &l->report, l->pins);
-	return l->report.why == CPU_PERSIST || l->report.unplaced ? TICK_WAITING : TICK_DECIDED;
+	return cpu_part(l->report.why) == CPU_WAITS || l->report.unplaced ? TICK_WAITING
+									  : TICK_DECIDED;
 }
 
 static unsigned once_per_interval(double interval_s)

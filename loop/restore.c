@@ -15,18 +15,18 @@ struct restoring {
 };
 
 /* A mark that cannot be dealt with now stays. */
-static bool keep(struct restoring *r, const char *guest, unsigned vcpu, const char *why)
+static bool keep(struct restoring *r, const char *guest, unsigned vcpu, enum restore_why why)
 {
 	r->left++;
 	cpu_log_kept(guest, vcpu, why);
 	return true;
 }
 
-static const char *why_not(enum virt_result result)
+static enum restore_why why_not(enum virt_result result)
 {
 	if (result == VIRT_LOST)
-		return "libvirt is gone";
-	return result == VIRT_BUSY ? "a job holds its guest" : "libvirt refused";
+		return RESTORE_LOST;
+	return result == VIRT_BUSY ? RESTORE_JOB : RESTORE_REFUSED;
 }
 
 static bool put_back(struct restoring *r, const struct mark *m, const struct vcpu_live *live,
@@ -74,7 +74,7 @@ static bool restore_one(const struct mark *m, void *arg)
 		return false;
 	}
 	if (cpuset_count(&to) == 0)
-		return keep(r, live.guest, m->vcpu, "the pCPUs it had are offline");
+		return keep(r, live.guest, m->vcpu, RESTORE_OFFLINE);
 	return put_back(r, m, &live, &to);
 }
 

@@ -444,9 +444,8 @@ void cpu_decide(struct cpu_host *h, const struct cpu_conf *conf, void *work,
 
 /* ---- names ------------------------------------------------------------------------- */
 
-#define REASON_NAME(code, name)     [code] = name,
-#define VCPU_NAME(code, part, name) [code] = name,
-#define VCPU_PART(code, part, name) [code] = part,
+#define REASON_NAME(code, part, name) [code] = name,
+#define REASON_PART(code, part, name) [code] = part,
 
 const char *cpu_why_name(enum cpu_why why)
 {
@@ -455,16 +454,23 @@ const char *cpu_why_name(enum cpu_why why)
 	return name[why];
 }
 
+enum cpu_part cpu_part(enum cpu_why why)
+{
+	static const enum cpu_part part[CPU_WHYS] = { CPU_REASONS(REASON_PART) };
+
+	return part[why];
+}
+
 const char *vcpu_why_name(enum vcpu_why why)
 {
-	static const char name[VCPU_WHYS][NAME_LEN] = { VCPU_REASONS(VCPU_NAME) };
+	static const char name[VCPU_WHYS][NAME_LEN] = { VCPU_REASONS(REASON_NAME) };
 
 	return name[why];
 }
 
 enum vcpu_part vcpu_part(enum vcpu_why why)
 {
-	static const enum vcpu_part part[VCPU_WHYS] = { VCPU_REASONS(VCPU_PART) };
+	static const enum vcpu_part part[VCPU_WHYS] = { VCPU_REASONS(REASON_PART) };
 
 	return part[why];
 }

@@ -187,23 +187,36 @@ static inline bool vcpu_is_to_pin(const struct vcpu *v)
 	return v->plan.target != v->now.bin || v->plan.widen;
 }
 
-/* Why the host as a whole is acted on or not.  The order is that of the gates. */
+/* What becomes of the host's plan. */
+enum cpu_part {
+	CPU_NONE,  /* nobody is pinned */
+	CPU_WAITS, /* nobody yet: the next interval tells more */
+	CPU_SOME,  /* only vCPUs that must be, or gain by it alone */
+	CPU_PLAN,  /* it is carried out */
+};
+
+/*
+ * Why the host as a whole is acted on or not: code, what becomes of the plan, and the words of the
+ * log, which the manual explains.  The order is that of the gates.
+ */
 /* clang-format off */
 #define CPU_REASONS(ROW) \
-	ROW(CPU_NOTHING, "nothing to balance") /* no vCPU, or no bin */ \
-	ROW(CPU_BALANCED, "balanced") \
-	ROW(CPU_HYSTERESIS, "within hysteresis") /* between the thresholds to stop and to start */ \
-	ROW(CPU_PERSIST, "waiting whether it lasts") \
-	ROW(CPU_OPTIMAL, "no better placement") \
-	ROW(CPU_NOISE, "gain below noise") /* of the samples */ \
-	ROW(CPU_COSTLY, "gain below migration cost") \
-	ROW(CPU_BACKOFF, "backing off") /* recent passes changed little */ \
-	ROW(CPU_ENFORCING, "enforcing affinity only") \
-	ROW(CPU_PLACING, "placing unpinned vCPUs only") \
-	ROW(CPU_WIDENING, "widening narrow masks only") \
-	ROW(CPU_ACTING, "acting") /* the plan is carried out */
+	ROW(CPU_NOTHING, CPU_NONE, "nothing to balance") /* no vCPU, or no bin */ \
+	ROW(CPU_BALANCED, CPU_NONE, "balanced") \
+	ROW(CPU_HYSTERESIS, CPU_NONE, "within hysteresis") /* between the thresholds to stop and to start */ \
+	ROW(CPU_PERSIST, CPU_WAITS, "waiting whether it lasts") \
+	ROW(CPU_OPTIMAL, CPU_NONE, "no better placement") \
+	ROW(CPU_NOISE, CPU_NONE, "gain below noise") /* of the samples */ \
+	ROW(CPU_COSTLY, CPU_NONE, "gain below migration cost") \
+	ROW(CPU_BACKOFF, CPU_NONE, "backing off") /* recent passes changed little */ \
+	ROW(CPU_ENFORCING, CPU_SOME, "enforcing affinity only") \
+	ROW(CPU_PLACING, CPU_SOME, "placing unpinned vCPUs only") \
+	ROW(CPU_WIDENING, CPU_SOME, "widening narrow masks only") \
+	ROW(CPU_ACTING, CPU_PLAN, "acting") /* the plan is carried out */
 /* clang-format on */
 enum cpu_why { CPU_REASONS(REASON_CODE) CPU_WHYS };
+
+enum cpu_part cpu_part(enum cpu_why why);
 
 struct cpu_conf {
 	struct cpu_tunables tune;

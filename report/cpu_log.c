@@ -196,39 +196,42 @@ void cpu_log_state(const struct cpu_view *v, const struct cpu_report *r)
 
 /* ---- restoring ---- */
 
+#define RESTORE_NAME(code, name) [code] = name,
+static const char *const restore_name[RESTORE_WHYS] = { RESTORE_REASONS(RESTORE_NAME) };
+
 void cpu_log_put_back(const char *guest, unsigned vcpu, const struct cpuset *from,
 		      const struct cpuset *to, enum pin_result result)
 {
 	const struct mask at = mask(from), back = mask(to);
 	const struct log_field field[] = {
-		VCPU_FIELDS(pin_verb[result], guest, vcpu, "as it was found"),
+		VCPU_FIELDS(pin_verb[result], guest, vcpu, restore_name[RESTORE_FOUND]),
 		{ .name = "from", .text = at.whole },
 		{ .name = "to", .text = back.whole },
 	};
 
-	log_fields(LOG_PRIO_INFO, LOG_FIELDS(field), "cpu: %s %s/%u %s -> %s: as it was found",
-		   pin_verb[result], guest, vcpu, at.brief, back.brief);
+	log_fields(LOG_PRIO_INFO, LOG_FIELDS(field), "cpu: %s %s/%u %s -> %s: %s",
+		   pin_verb[result], guest, vcpu, at.brief, back.brief,
+		   restore_name[RESTORE_FOUND]);
 }
 
-void cpu_log_kept(const char *guest, unsigned vcpu, const char *why_not)
+void cpu_log_kept(const char *guest, unsigned vcpu, enum restore_why why)
 {
 	const struct log_field field[] = {
-		VCPU_FIELDS("not put back", guest, vcpu, why_not),
+		VCPU_FIELDS("not put back", guest, vcpu, restore_name[why]),
 	};
 
 	log_fields(LOG_PRIO_WARNING, LOG_FIELDS(field), "cpu: %s/%u is not put back: %s", guest,
-		   vcpu, why_not);
+		   vcpu, restore_name[why]);
 }
 
 void cpu_log_others(const char *guest, unsigned vcpu, const struct cpuset *at)
 {
 	const struct mask list = mask(at);
 	const struct log_field field[] = {
-		VCPU_FIELDS("leave", guest, vcpu, "somebody else put it there"),
+		VCPU_FIELDS("leave", guest, vcpu, restore_name[RESTORE_EXTERNAL]),
 		{ .name = "from", .text = list.whole },
 	};
 
-	log_fields(LOG_PRIO_NOTICE, LOG_FIELDS(field),
-		   "cpu: leave %s/%u on %s: somebody else put it there", guest, vcpu,
-		   list.brief);
+	log_fields(LOG_PRIO_NOTICE, LOG_FIELDS(field), "cpu: leave %s/%u on %s: %s", guest,
+		   vcpu, list.brief, restore_name[RESTORE_EXTERNAL]);
 }

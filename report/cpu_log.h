@@ -19,6 +19,19 @@ enum pin_result {
 	PINS,
 };
 
+/* Why a vCPU is put back or not: code, and the words of the log, which the manual explains. */
+/* clang-format off */
+#define RESTORE_REASONS(ROW) \
+	ROW(RESTORE_FOUND, "as it was found") \
+	ROW(RESTORE_EXTERNAL, "somebody else put it there") \
+	ROW(RESTORE_OFFLINE, "the pCPUs it had are offline") \
+	ROW(RESTORE_JOB, "a job holds its guest") \
+	ROW(RESTORE_REFUSED, "libvirt refused") \
+	ROW(RESTORE_LOST, "libvirt is gone")
+/* clang-format on */
+#define RESTORE_CODE(code, ...) code,
+enum restore_why { RESTORE_REASONS(RESTORE_CODE) RESTORE_WHYS };
+
 /* The host's decision in numbers. */
 void cpu_log_host(const struct cpu_report *r, enum log_priority priority);
 
@@ -37,7 +50,7 @@ bool cpu_log_undefined(const struct cpu_view *v, bool (*is)(const void *, size_t
 /* What restoring does with a vCPU: it is put back, not put back, or others put it there. */
 void cpu_log_put_back(const char *guest, unsigned vcpu, const struct cpuset *from,
 		      const struct cpuset *to, enum pin_result result);
-void cpu_log_kept(const char *guest, unsigned vcpu, const char *why_not);
+void cpu_log_kept(const char *guest, unsigned vcpu, enum restore_why why);
 void cpu_log_others(const char *guest, unsigned vcpu, const struct cpuset *at);
 
 /* All that is known, at notice. */

@@ -33,7 +33,7 @@ while read -r reason; do
 	holds "reason '$reason' is explained" "" \
 		awk -v tag="$reason" '/^\.It (Sy )?/ { sub(/^\.It (Sy )?/, ""); at = $0 == tag; next }
 			at && /^[A-Z]/ { found = 1 } { at = 0 } END { exit !found }' $page
-done < <(grep -ohE 'ROW\((MEM|V?CPU)_[A-Z_]+,( V?(CPU|MEM)_[A-Z]+,)? "[A-Za-z: -]+"' policy/*.[ch] | cut -d'"' -f2)
+done < <(grep -ohE 'ROW\((MEM|V?CPU|RESTORE)_[A-Z_]+,( V?(CPU|MEM)_[A-Z]+,)? "[A-Za-z: -]+"' policy/*.[ch] report/*.h | cut -d'"' -f2)
 
 while read -r field; do
 	holds "field $field of the log is explained" "" \

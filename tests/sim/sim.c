@@ -2,6 +2,7 @@
  * sim.c - the CPU policy over the simulated host; see sim.h.
  */
 #include "tests/sim/sim.h"
+#include "lib/array.h"
 #include "lib/cpuset.h"
 #include "lib/units.h"
 #include "policy/cpu.h"
@@ -29,7 +30,7 @@ static void host_fill(struct sim *s, unsigned ncpus)
 	struct vcpu_sample *now = &s->now;
 
 	now->npcpus = ncpus;
-	now->nsets = SIM_SETS + ncpus;
+	now->nsets = now->set_cap = SIM_SETS + ncpus;
 	now->set = calloc(now->nsets, sizeof(*now->set));
 	now->name = calloc(1, sizeof(*now->name));
 	assert(now->set && now->name);
@@ -298,9 +299,15 @@ static void show(const struct sim *s)
 static void pin(struct sim *s, size_t i)
 {
 	struct vcpu *v = &s->view.host.vcpu[i];
+	struct cpuset mask = cpu_target_mask(&s->view, i);
+	int set =
+		array_intern(&s->now.set, &s->now.nsets, &s->now.set_cap, &mask, sizeof(mask));
 
-	sim_move(s, i, v->plan.target);
+	assert(set >= 0);
+	s->now.vcpu[i].mask = (unsigned)set;
+	plant_set_mask(s->plant, s->vm[i].task, &mask);
 	v->now.bin = v->plan.target;
+	v->past.pinned = true;
 }
 
 static void act(struct sim *s)
@@ -308,7 +315,7 @@ static void act(struct sim *s)
 	for (size_t i = 0; i < s->view.host.n; i++) {
 		struct vcpu *v = &s->view.host.vcpu[i];
 
-		if (v->plan.target == v->now.bin)
+		if (!vcpu_is_to_pin(v))
 			continue;
 		if (s->verbose)
 			printf("#     %zu: %d -> %d demand %.3f nominal %.2f run %.3f wait "
@@ -319,7 +326,6 @@ static void act(struct sim *s)
 		if (s->dry)
 			continue;
 		pin(s, i);
-		v->past.pinned = true;
 		s->vm[i].pins++;
 		s->returns += cpuset_has(&s->vm[i].been, (unsigned)v->plan.target);
 		cpuset_add(&s->vm[i].been, (unsigned)v->plan.target);

@@ -12,6 +12,8 @@
 #define TINY 1e-6
 /* CPUs: a vCPU that may count as busy, by its demand. */
 #define BUSY (cpu_tunables_default.busy_again_cpus)
+/* Of a pCPU: what is left of it while its sibling is busy, as the policy reckons. */
+#define SHARED ((1 + cpu_tunables_default.smt_gain_cpus) / 2)
 
 /* How full a bin is, hyperthreads considered; planned: with every target reached. */
 static double fullness(const struct cpu_host *h, size_t b, bool planned)
@@ -29,8 +31,7 @@ static double fullness(const struct cpu_host *h, size_t b, bool planned)
 		room += h->bin[k].now.capacity;
 		threads++;
 	}
-	return h->bin[b].now.core >= 0 && threads == 2 ? fmax(own, core / room / SIM_SHARE)
-						       : own;
+	return h->bin[b].now.core >= 0 && threads == 2 ? fmax(own, core / room / SHARED) : own;
 }
 
 static int node_at(const struct cpu_host *h, int bin)
@@ -116,7 +117,7 @@ void sim_check(const struct sim *s)
 	for (size_t i = 0; i < h->n; i++) {
 		const struct vcpu *v = &h->vcpu[i];
 
-		if (v->plan.target == v->now.bin)
+		if (!vcpu_is_to_pin(v))
 			continue;
 		moves++;
 		assert(v->plan.target >= 0 && (size_t)v->plan.target < h->nbins);
@@ -125,10 +126,8 @@ void sim_check(const struct sim *s)
 		assert(v->plan.why != VCPU_STAYS && !v->now.held);
 	}
 	assert(moves == r->moves);
-	assert((moves > 0) ==
-	       (r->why == CPU_ACTING ||
-		((r->why == CPU_ENFORCING || r->why == CPU_PLACING) && moves > 0)));
-	if (r->why != CPU_ACTING)
+	assert((moves > 0) == (cpu_part(r->why) == CPU_SOME || cpu_part(r->why) == CPU_PLAN));
+	if (cpu_part(r->why) != CPU_PLAN)
 		return;
 	for (size_t b = 0; b < h->nbins; b++) {
 		now += pow(fullness(h, b, false), 2);
