@@ -36,7 +36,7 @@ static const struct command *command;
 /* What is asked for: one or more loops, each with its SECONDS, or something that ends by
  * itself and takes no arguments. */
 struct command {
-	const char *name;
+	const char *name, *help;
 	const struct loop_ops *loop;            /* NULL: none */
 	enum exit_status (*run)(struct virt *); /* NULL: until a signal, or its decision */
 	bool needs_state; /* it works on what loops left: needs the files, and all locks */
@@ -45,9 +45,14 @@ struct command {
 static enum exit_status restore(struct virt *virt);
 
 static const struct command commands[] = {
-	{ .name = "cpu", .loop = &cpu_loop_ops },
-	{ .name = "mem", .loop = &mem_loop_ops },
-	{ .name = "restore", .run = restore, .needs_state = true },
+	{ .name = "cpu",
+	  .help = "repin vCPUs so that all pCPUs carry a similar load",
+	  .loop = &cpu_loop_ops },
+	{ .name = "mem", .help = "move memory between balloons", .loop = &mem_loop_ops },
+	{ .name = "restore",
+	  .help = "put back the masks that vCPUs were found with",
+	  .run = restore,
+	  .needs_state = true },
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -88,19 +93,6 @@ static const char *command_names(void)
 }
 
 /* ---- arguments ---- */
-
-static const char usage_text[] =
-	"usage: vmbal [options] cpu SECONDS [mem SECONDS]\n"
-	"       vmbal [options] mem SECONDS [cpu SECONDS]\n"
-	"       vmbal [-nqv] [-c URI] restore\n"
-	"       vcpu_scheduler [options] SECONDS\n"
-	"       memory_coordinator [options] SECONDS\n"
-	"\n"
-	"Balances the guests of a KVM host: every SECONDS (" INTERVAL_RANGE
-	"), cpu repins vCPUs so\n"
-	"that all pCPUs carry a similar load, and mem moves memory between balloons.\n"
-	"restore puts back, after the end or a crash, the masks that vCPUs were found with.\n"
-	"\n";
 
 static _Noreturn void wrong_usage(const char *what, const char *value, const char *valid)
 {
@@ -184,12 +176,26 @@ static void refuse_unheeded(void)
 	wrong_usage("option", option, valid);
 }
 
+static void usage(void)
+{
+	puts("usage: vmbal [options] COMMAND");
+	for (size_t i = 0; i < NCOMMANDS; i++)
+		if (commands[i].loop)
+			printf("       %s [options] SECONDS\n", commands[i].loop->link);
+	puts("\nBalances the guests of a KVM host: every SECONDS (" INTERVAL_RANGE
+	     "); loops may be given\ntogether.\n");
+	for (size_t i = 0; i < NCOMMANDS; i++)
+		printf("  %-8s%-16s%s\n", commands[i].name, commands[i].loop ? "SECONDS" : "",
+		       commands[i].help);
+	putchar('\n');
+	settings_usage(&settings, stdout);
+}
+
 /* --help, or --version. */
 static void show(void)
 {
 	if (options.help) {
-		fputs(usage_text, stdout);
-		settings_usage(&settings, stdout);
+		usage();
 	} else {
 		printf("vmbal " VMBAL_VERSION "\n%s\n", xml_build());
 	}

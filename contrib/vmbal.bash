@@ -1,22 +1,25 @@
 # shellcheck shell=bash
 # Completion of vmbal, vcpu_scheduler and memory_coordinator for bash.
 _vmbal() {
-	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} words=''
+	local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]} words='' help
+	help=$("$1" --help 2>/dev/null)
+	# A loop is followed by its SECONDS.
+	! grep -qE "^  $last +SECONDS" <<<"$help" 2>/dev/null || return
 	case $last in
 	-c | --connect) words='qemu:///system' ;;
 	-g | --guests) words=$(virsh --readonly --quiet list --name 2>/dev/null) ;;
-	-m | --host-memory | --host-reserve | --overcommit | --cpus | cpu | mem) return ;;
+	-m | --host-memory | --host-reserve | --overcommit | --cpus) return ;;
 	--metrics)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
 		;;
 	*)
 		# Of an option that is a choice, the words that --help shows, such as host|guests.
-		[[ $last != -* || $last = *[!a-z-]* ]] || words=$("$1" --help 2>/dev/null | sed -nE "s/^ +(-., )?$last ([a-z]+(\|[a-z]+)+).*/\2/p" | tr '|' ' ')
-		# The options are those that --help shows.
+		[[ $last != -* || $last = *[!a-z-]* ]] || words=$(sed -nE "s/^ +(-., )?$last ([a-z]+(\|[a-z]+)+).*/\2/p" <<<"$help" | tr '|' ' ')
+		# Options and commands are those that --help shows.
 		if [[ -z $words ]]; then
-			words=$("$1" --help 2>/dev/null | grep -oE '^ +(-., )?--[a-z-]+' | grep -oE -- '--[a-z-]+')
-			[[ ${1##*/} != vmbal ]] || words+=' cpu mem restore'
+			words=$(grep -oE '^ +(-., )?--[a-z-]+' <<<"$help" | grep -oE -- '--[a-z-]+')
+			[[ ${1##*/} != vmbal ]] || words+=" $(grep -oE '^  [a-z]+' <<<"$help")"
 		fi
 		;;
 	esac

@@ -4,10 +4,12 @@
 local help last=${words[CURRENT-1]}
 help=$(_call_program options "$words[1] --help" 2>/dev/null)
 
+# A loop is followed by its SECONDS.
+! grep -qE "^  $last +SECONDS" <<<"$help" 2>/dev/null || return
 case $last in
 -c | --connect) compadd qemu:///system ;;
 -g | --guests) compadd -- ${(f)"$(_call_program guests virsh --readonly --quiet list --name 2>/dev/null)"} ;;
--m | --host-memory | --host-reserve | --overcommit | --cpus | cpu | mem) ;;
+-m | --host-memory | --host-reserve | --overcommit | --cpus) ;;
 --metrics) _files -g '*.prom' ;;
 *)
 	# Of an option that is a choice, the words that --help shows, such as host|guests.
@@ -17,8 +19,8 @@ case $last in
 		compadd -- $choices
 		return
 	fi
-	# The options are those that --help shows.
+	# Options and commands are those that --help shows.
 	compadd -- ${(f)"$(grep -oE '^ +(-., )?--[a-z-]+' <<<"$help" | grep -oE -- '--[a-z-]+')"}
-	[[ ${words[1]:t} != vmbal ]] || compadd cpu mem restore
+	[[ ${words[1]:t} != vmbal ]] || compadd -- ${(f)"$(sed -nE 's/^  ([a-z]+) .*/\1/p' <<<"$help")"}
 	;;
 esac

@@ -28,6 +28,10 @@ for long in $(./vmbal --help | sed -nE 's/^ {6}(--[a-z-]+).*/\1/p'); do
 	holds "option $long is explained" "" grep -qE "^\.It (Fl ${long#-}|Dv $(tr - _ <<<"${long#--}"))( |\$)" $page
 done
 
+while read -r command; do
+	holds "command $command is explained" "" grep -qE "^(\.It )?\.?Cm $command( |\$)" $page
+done < <(./vmbal --help | sed -nE 's/^  ([a-z]+) .*/\1/p')
+
 # A reason is a tag, with a sentence below it.
 while read -r reason; do
 	holds "reason '$reason' is explained" "" \
