@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/metadata.h"
 #include "lib/cpuset.h"
@@ -128,16 +129,111 @@ static bool has_pinning_device(xmlNodePtr devices)
 	return false;
 }
 
-int memory_kind_parse(const char *xml, bool *locked, bool *hugepages)
+/* A size such as <size unit='KiB'>2048</size>, or one in an attribute; 0: there is none. */
+static uint64_t kib_of(xmlNodePtr node, const char *name)
+{
+	xmlChar *unit = node ? xmlGetProp(node, (const xmlChar *)"unit") : NULL;
+	xmlChar *value = name && node ? xmlGetProp(node, (const xmlChar *)name)
+				      : xmlNodeGetContent(node);
+	char text[64];
+	uint64_t kib = 0;
+
+	snprintf(text, sizeof(text), "%s%s", value ? (const char *)value : "",
+		 unit ? (const char *)unit : "KiB");
+	size_parse(text, 0, SIZE_MAX_KIB, &kib);
+	xmlFree(unit);
+	xmlFree(value);
+	return kib;
+}
+
+static bool is_huge(uint64_t page_kib)
+{
+	return page_kib > (uint64_t)sysconf(_SC_PAGESIZE) / BYTES_PER_KIB;
+}
+
+/* Has this cell of the guest its memory in pages larger than usual? */
+static bool cell_is_huge(xmlNodePtr hugepages, int cell)
+{
+	xmlNodePtr page = xml_child(hugepages, "page");
+	bool huge = hugepages && !page; /* those that are usual on this host */
+	struct cpuset cells;
+
+	for (; page; page = xml_next(page)) {
+		bool some = xmlHasProp(page, (const xmlChar *)"nodeset") != NULL;
+
+		if (some && (xml_set(page, "nodeset", &cells) < 0 ||
+			     !cpuset_has(&cells, (unsigned)cell)))
+			continue;
+		huge = is_huge(kib_of(page, "size"));
+		if (some)
+			break;
+	}
+	return huge;
+}
+
+/* A memory device's pages are its own, or else those of the cell that it belongs to. */
+static uint64_t device_huge_kib(xmlNodePtr device, xmlNodePtr hugepages)
+{
+	xmlNodePtr target = xml_child(device, "target"), node = xml_child(target, "node");
+	xmlNodePtr page = xml_child(xml_child(device, "source"), "pagesize");
+	uint64_t cell = node ? kib_of(node, NULL) : 0;
+
+	if (page ? !is_huge(kib_of(page, NULL))
+		 : cell >= PCPU_MAX || !cell_is_huge(hugepages, (int)cell))
+		return 0;
+	/* Of a virtio-mem device, what is plugged in. */
+	return kib_of(xml_child(target, xml_child(target, "current") ? "current" : "size"),
+		      NULL);
+}
+
+/* What RAM is of the host's own, not of a file as with the models nvdimm and virtio-pmem. */
+static bool is_ram(xmlNodePtr device)
+{
+	xmlChar *model = xmlGetProp(device, (const xmlChar *)"model");
+	bool ram = model && (strcmp((const char *)model, "dimm") == 0 ||
+			     strcmp((const char *)model, "virtio-mem") == 0);
+
+	xmlFree(model);
+	return ram;
+}
+
+/* How much of its memory is in hugepages: of each cell, or of all without cells, and devices.
+ */
+static uint64_t huge_kib_of(xmlNodePtr root)
+{
+	xmlNodePtr hugepages = xml_child(xml_child(root, "memoryBacking"), "hugepages");
+	xmlNodePtr cell = xml_child(xml_child(xml_child(root, "cpu"), "numa"), "cell");
+	xmlNodePtr device = xml_child(xml_child(root, "devices"), "memory");
+	xmlNodePtr memory = xml_child(root, "memory");
+	uint64_t huge = 0, rest = memory ? kib_of(memory, NULL) : SIZE_MAX_KIB;
+	bool has_cells = cell != NULL;
+
+	for (int k = 0; cell; cell = xml_next(cell), k++) {
+		int id = xml_number(cell, "id");
+
+		if (cell_is_huge(hugepages, id < 0 ? k : id))
+			huge += kib_of(cell, "memory");
+	}
+	for (; device; device = xml_next(device)) {
+		uint64_t size = kib_of(xml_child(xml_child(device, "target"), "size"), NULL);
+
+		rest -= size < rest ? size : rest;
+		huge += is_ram(device) ? device_huge_kib(device, hugepages) : 0;
+	}
+	return huge + (!has_cells && cell_is_huge(hugepages, 0) ? rest : 0);
+}
+
+int memory_kind_parse(const char *xml, bool *locked, uint64_t *huge_kib)
 {
 	xmlDocPtr doc = xml_read(xml);
 	xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
 	xmlNodePtr backing = xml_child(root, "memoryBacking");
 	bool known, pinned = root && has_pinning_device(xml_child(root, "devices"));
+	uint64_t huge = root ? huge_kib_of(root) : 0;
 
 	known = root && !xml_starved();
 	if (known) {
-		*hugepages = xml_child(backing, "hugepages") != NULL;
+		*huge_kib = huge;
 		*locked = pinned || xml_child(backing, "locked") ||
 			  xml_child(root, "launchSecurity");
 	}
@@ -230,11 +326,11 @@ int cells_parse(const char *xml, struct vcpu_cell *out, size_t n)
 	return -1;
 }
 
-int memory_kind_parse(const char *xml, bool *locked, bool *hugepages)
+int memory_kind_parse(const char *xml, bool *locked, uint64_t *huge_kib)
 {
 	(void)xml;
 	(void)locked;
-	(void)hugepages;
+	(void)huge_kib;
 	return -1;
 }
 

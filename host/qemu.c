@@ -268,26 +268,26 @@ static int has_confidential(pid_t pid)
 	return found;
 }
 
-int qemu_memory_kind(pid_t pid, bool *locked, bool *hugepages)
+int qemu_memory_kind(pid_t pid, bool *locked, uint64_t *huge_kib)
 {
 	FILE *f = qemu_open(pid, "status");
 	int confidential = has_confidential(pid), found = 0;
-	unsigned long long lck_kib = 0, pin_kib = 0, huge_kib = 0;
+	unsigned long long lck_kib = 0, pin_kib = 0, pages_kib = 0;
 	char line[LINE_LEN];
 
 	while (f && fgets(line, sizeof(line), f)) {
 		found += sscanf(line, "VmLck: %llu kB", &lck_kib) == 1;
 		found += sscanf(line, "VmPin: %llu kB", &pin_kib) == 1;
-		found += sscanf(line, "HugetlbPages: %llu kB", &huge_kib) == 1;
+		found += sscanf(line, "HugetlbPages: %llu kB", &pages_kib) == 1;
 	}
 	if (f)
 		fclose(f);
 	if (found != 3 || confidential < 0)
 		return -1;
-	if (!confidential && huge_kib == 0 && lck_kib + pin_kib > 0 &&
+	if (!confidential && pages_kib == 0 && lck_kib + pin_kib > 0 &&
 	    lck_kib + pin_kib < LOCKED_KIB)
 		return -1;
 	*locked = confidential || lck_kib + pin_kib > 0;
-	*hugepages = huge_kib > 0;
+	*huge_kib = pages_kib;
 	return 0;
 }

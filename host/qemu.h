@@ -38,6 +38,6 @@ void qemu_waits(pid_t pid, struct vcpu_count *vcpu, size_t n);
  * What the kernel tells of its memory, as memory_kind_parse() does from its definition.  -1: it
  * cannot be told.
  */
-int qemu_memory_kind(pid_t pid, bool *locked, bool *hugepages);
+int qemu_memory_kind(pid_t pid, bool *locked, uint64_t *huge_kib);
 
 #endif

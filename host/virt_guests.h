@@ -59,10 +59,10 @@ struct domain {
 	struct guest_figures figures; /* of its last sample, for as long as it hangs */
 
 	struct attempt policy, masks, period, pid; /* questions, and what they told: */
-	bool policy_read;                 /* at least once: until then it is left alone */
-	struct guest_policy wants;        /* what its metadata say of it */
-	bool locked, hugepages, unproven; /* its memory: see guest_figures */
-	uint64_t limit_kib;               /* the same */
+	bool policy_read;             /* at least once: until then it is left alone */
+	struct guest_policy wants;    /* what its metadata say of it */
+	bool locked, unproven;        /* its memory: see guest_figures */
+	uint64_t huge_kib, limit_kib; /* the same */
 	bool metadata_unread;     /* said in the log: it has metadata, and XML is not read */
 	bool transient;           /* it has no persistent definition */
 	double quota;             /* CPUs each of its vCPUs may use; 0: no limit */

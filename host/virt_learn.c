@@ -272,7 +272,7 @@ static void learn_kind(struct virt *v, struct domain *d)
 {
 	pid_t pid = domain_pid(v, d);
 
-	d->unproven = pid <= 0 || qemu_memory_kind(pid, &d->locked, &d->hugepages) < 0;
+	d->unproven = pid <= 0 || qemu_memory_kind(pid, &d->locked, &d->huge_kib) < 0;
 }
 
 /* Guests whose pages do not come back to the host, or never came from its free memory. */
@@ -286,7 +286,7 @@ static int learn_memory_kind(struct virt *v, struct domain *d)
 		return 0;
 	}
 	xml = virDomainGetXMLDesc(d->ref, 0);
-	result = xml ? memory_kind_parse(xml, &d->locked, &d->hugepages) : -1;
+	result = xml ? memory_kind_parse(xml, &d->locked, &d->huge_kib) : -1;
 	free(xml);
 	return result;
 }
@@ -353,6 +353,15 @@ static void learn_policy(struct virt *v, struct domain *d)
 failed:
 	learn_failed(v, d, &d->policy, "its definition cannot be read");
 	free(xml);
+}
+
+/* Nothing is asked of it, but what it may touch is booked. */
+static void learn_unmanaged(struct virt *v, struct domain *d)
+{
+	if (learn_memory_kind(v, d) < 0)
+		learn_failed(v, d, &d->policy, "its definition cannot be read");
+	else
+		attempt_done(&d->policy, d->name, d->name);
 }
 
 /*
@@ -431,10 +440,12 @@ void guests_learn_mem(struct virt *v)
 
 		if (!d->record)
 			continue;
-		if (d->managed && is_due(v, &d->policy))
+		if (is_due(v, &d->policy) && d->managed)
 			learn_policy(v, d);
+		else if (is_due(v, &d->policy))
+			learn_unmanaged(v, d);
 		/* Its process may not have been found before, or pins memory by now. */
-		if (!xml_is_read() && d->managed && !d->locked)
+		if (!xml_is_read() && !d->locked)
 			learn_kind(v, d);
 	}
 }

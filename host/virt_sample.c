@@ -232,7 +232,7 @@ static void guest_of(const struct domain *d, int64_t now_ns, struct guest_count 
 	g->now.boot_id = d->boot_id;
 	g->now.policy = d->wants;
 	g->now.locked = d->locked;
-	g->now.hugepages = d->hugepages;
+	g->now.huge_kib = d->huge_kib;
 	g->now.unproven = d->unproven;
 	g->now.limit_kib = d->limit_kib;
 	for (int i = 0; i < r->nparams; i++)

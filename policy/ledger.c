@@ -29,12 +29,14 @@ static bool all_its(const struct guest *g)
 	return g->mem.keeps || ledger_booting(g);
 }
 
-/* What is locked beyond what it holds was touched when it was locked: RSS has it. */
-static uint64_t claim(const struct guest *g)
+/*
+ * Of what it may touch, what comes from available memory.  What is locked beyond what it holds
+ * was touched when it was locked: RSS has it.  What is in hugepages was set aside before, and
+ * RSS does not have it.
+ */
+static uint64_t claim(const struct guest *g, uint64_t most_kib)
 {
-	if (g->now.hugepages)
-		return g->now.rss_kib;
-	return all_its(g) ? g->now.max_kib : ledger_held(g);
+	return most_kib > g->now.huge_kib ? most_kib - g->now.huge_kib : 0;
 }
 
 double ledger_overhead(const struct mem_tunables *tune, const struct guest *g)
@@ -139,9 +141,7 @@ uint64_t ledger_least(const struct mem_tunables *tune, const struct mem_host *ho
 static double commitment(const struct mem_tunables *tune, const struct guest *g,
 			 double claim_kib)
 {
-	return g->now.hugepages
-		       ? 0
-		       : fmax(0, claim_kib + ledger_overhead(tune, g) - (double)g->now.rss_kib);
+	return fmax(0, claim_kib + ledger_overhead(tune, g) - (double)g->now.rss_kib);
 }
 
 /* Of what rescues granted it: the rest is in available memory's fall. */
@@ -160,12 +160,16 @@ void ledger_sum(const struct mem_conf *conf, const struct mem_host *host, struct
 	       ratio = fmax(1, conf->overcommit);
 
 	for (size_t i = 0; i < n; i++) {
-		g[i].plan.claim_kib = claim(&g[i]);
+		uint64_t held_kib = ledger_held(&g[i]);
+
+		g[i].plan.claim_kib =
+			claim(&g[i], all_its(&g[i]) ? g[i].now.max_kib : held_kib);
 		promised += commitment(&conf->tune, &g[i], (double)g[i].plan.claim_kib);
 		rescued += untouched(&conf->tune, &g[i]);
 		if (ledger_booting(&g[i]))
-			booting += commitment(&conf->tune, &g[i], (double)g[i].plan.claim_kib) -
-				   commitment(&conf->tune, &g[i], (double)ledger_held(&g[i]));
+			booting +=
+				commitment(&conf->tune, &g[i], (double)g[i].plan.claim_kib) -
+				commitment(&conf->tune, &g[i], (double)claim(&g[i], held_kib));
 	}
 	report->known = host->total_kib != 0 && host->available_kib != 0;
 	if (!report->known)

@@ -33,7 +33,7 @@ static enum mem_reason unfit(const struct mem_tunables *tune, const struct guest
 		return MEM_HUNG;
 	if (g->now.state == GUEST_BUSY || now_ns < g->mem.refused_ns)
 		return MEM_BUSY;
-	if (g->now.locked || g->now.hugepages || g->mem.keeps)
+	if (g->now.locked || g->now.huge_kib || g->mem.keeps)
 		return MEM_LOCKED;
 	if (ledger_booting(g))
 		return MEM_BOOTING;

@@ -100,9 +100,10 @@ enum guest_state {
 struct guest_figures {
 	enum guest_state state;
 	struct guest_policy policy; /* what its owner asked for */
-	bool locked;            /* known not to give pages back: VFIO, SEV, mlock, hugepages */
-	bool hugepages;         /* its RAM is set aside: it draws on no available memory */
-	bool unproven;          /* which of these nobody could tell: its RSS has to show it */
+	bool locked;   /* known not to give pages back: VFIO, SEV, mlock, hugepages */
+	bool unproven; /* which of these nobody could tell: its RSS has to show it */
+	uint64_t
+		huge_kib; /* of its RAM in hugepages: set aside, not in RSS, never given back */
 	uint64_t limit_kib;     /* its QEMU may hold no more than this; 0: no such limit */
 	uint64_t max_kib;       /* the balloon's range ends here */
 	uint64_t actual_kib;    /* what it has now */

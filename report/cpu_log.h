@@ -23,7 +23,7 @@ enum pin_result {
 /* clang-format off */
 #define RESTORE_REASONS(ROW) \
 	ROW(RESTORE_FOUND, "as it was found") \
-	ROW(RESTORE_EXTERNAL, "somebody else put it there") \
+	ROW(RESTORE_EXTERNAL, "pinned externally") \
 	ROW(RESTORE_OFFLINE, "the pCPUs it had are offline") \
 	ROW(RESTORE_JOB, "a job holds its guest") \
 	ROW(RESTORE_REFUSED, "libvirt refused") \

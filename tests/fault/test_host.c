@@ -356,42 +356,129 @@ static void memory_kinds(void **state)
 {
 	static const struct {
 		const char *xml;
-		bool locked, hugepages;
+		bool locked;
 	} cases[] = {
-		{ "<domain/>", false, false },
-		{ "<domain><memoryBacking><hugepages/></memoryBacking></domain>", false, true },
-		{ "<domain><memoryBacking><locked/></memoryBacking></domain>", true, false },
-		{ "<domain><launchSecurity type='sev'/></domain>", true, false },
+		{ "<domain/>", false },
+		{ "<domain><memoryBacking><locked/></memoryBacking></domain>", true },
+		{ "<domain><launchSecurity type='sev'/></domain>", true },
 #define DEVICES(xml) "<domain><devices>\n" xml "</devices></domain>"
-		{ DEVICES("<disk/><hostdev mode='subsystem' type='pci'/>"), true, false },
-		{ DEVICES("<hostdev mode='subsystem' type='mdev' model='vfio-ccw'/>"), true,
-		  false },
-		{ DEVICES("<disk/> <interface type='hostdev'/>"), true, false },
-		{ DEVICES("<interface type='vdpa'/>"), true, false },
-		{ DEVICES("<disk type='vhostvdpa'/>"), true, false },
-		{ DEVICES("<disk type='nvme'/>"), true, false },
+		{ DEVICES("<disk/><hostdev mode='subsystem' type='pci'/>"), true },
+		{ DEVICES("<hostdev mode='subsystem' type='mdev' model='vfio-ccw'/>"), true },
+		{ DEVICES("<disk/> <interface type='hostdev'/>"), true },
+		{ DEVICES("<interface type='vdpa'/>"), true },
+		{ DEVICES("<disk type='vhostvdpa'/>"), true },
+		{ DEVICES("<disk type='nvme'/>"), true },
 		{ DEVICES("<disk type='file'><source/><backingStore type='file'><format/>"
 			  "<backingStore type='nvme'/></backingStore></disk>"),
-		  true, false },
-		{ DEVICES("<disk type='file'><mirror type='nvme'/></disk>"), true, false },
+		  true },
+		{ DEVICES("<disk type='file'><mirror type='nvme'/></disk>"), true },
 		/* the host's, but QEMU copies for them, and what only looks like one */
 		{ DEVICES("<hostdev mode='subsystem' type='usb'><source><address type='pci'/>"
 			  "</source></hostdev>"),
-		  false, false },
-		{ DEVICES("<hostdev mode='subsystem' type='scsi'/>"), false, false },
-		{ DEVICES("<hostdev mode='subsystem' type='scsi_host'/>"), false, false },
-		{ DEVICES("<controller type='pci'/><interface type='network'/>"), false,
 		  false },
-		{ "<domain><metadata><hostdev type='pci'/></metadata></domain>", false, false },
+		{ DEVICES("<hostdev mode='subsystem' type='scsi'/>"), false },
+		{ DEVICES("<hostdev mode='subsystem' type='scsi_host'/>"), false },
+		{ DEVICES("<controller type='pci'/><interface type='network'/>"), false },
+		{ "<domain><metadata><hostdev type='pci'/></metadata></domain>", false },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		bool locked, hugepages;
+		bool locked;
+		uint64_t huge_kib;
 
-		assert_int_equal(memory_kind_parse(cases[i].xml, &locked, &hugepages), 0);
+		assert_int_equal(memory_kind_parse(cases[i].xml, &locked, &huge_kib), 0);
 		assert_int_equal(locked, cases[i].locked);
-		assert_int_equal(hugepages, cases[i].hugepages);
+		assert_int_equal(huge_kib, 0);
+	}
+}
+
+/* Of a guest's cells and memory devices, those in pages larger than the host's own. */
+static void hugepages(void **state)
+{
+#define MEMORY(kib, backing, rest)                                                             \
+	"<domain><memory unit='KiB'>" #kib "</memory><memoryBacking>" backing                  \
+	"</memoryBacking>" rest "</domain>"
+#define TWO_CELLS                                                                              \
+	"<cpu><numa><cell id='0' cpus='0' memory='1000' unit='KiB'/>"                          \
+	"<cell id='1' cpus='1' memory='3' unit='MiB'/></numa></cpu>"
+#define DEVICE(model, source, target)                                                          \
+	"<memory model='" model "'><source>" source "</source><target>" target                 \
+	"</target></memory>"
+#define DEVICES_OF(xml) "<devices><disk/>" xml "</devices>"
+	static const struct {
+		const char *xml;
+		uint64_t huge_kib;
+	} cases[] = {
+		{ MEMORY(4072, "", TWO_CELLS), 0 },
+		{ MEMORY(4072, "<hugepages/>", ""), 4072 },
+		{ MEMORY(4072, "<hugepages/>", TWO_CELLS), 4072 },
+		{ "<domain><memoryBacking><hugepages/></memoryBacking></domain>",
+		  SIZE_MAX_KIB },
+		/* some cells */
+		{ MEMORY(4072,
+			 "<hugepages><page size='2048' unit='KiB' nodeset='1'/></hugepages>",
+			 TWO_CELLS),
+		  3072 },
+		{ MEMORY(4072, "<hugepages><page size='2' unit='MiB' nodeset='0'/></hugepages>",
+			 ""),
+		  4072 },
+		{ MEMORY(4072,
+			 "<hugepages><page size='2048' unit='KiB' nodeset='3'/></hugepages>",
+			 TWO_CELLS),
+		  0 },
+		{ MEMORY(4072, "<hugepages><page size='1' unit='GiB'/></hugepages>", TWO_CELLS),
+		  4072 },
+		/* the host's own page is not huge */
+		{ MEMORY(4072, "<hugepages><page size='4' unit='KiB'/></hugepages>", TWO_CELLS),
+		  0 },
+		{ MEMORY(4072,
+			 "<hugepages><page size='4' unit='KiB' nodeset='0'/>"
+			 "<page size='2048' unit='KiB'/></hugepages>",
+			 TWO_CELLS),
+		  3072 },
+		{ MEMORY(4072,
+			 "<hugepages><page size='2048' unit='KiB'/>"
+			 "<page size='4' unit='KiB' nodeset='1'/></hugepages>",
+			 TWO_CELLS),
+		  1000 },
+		/* memory devices */
+		{ MEMORY(5000, "",
+			 DEVICES_OF(DEVICE("dimm", "<pagesize unit='KiB'>2048</pagesize>",
+					   "<size unit='KiB'>500</size>"))),
+		  500 },
+		{ MEMORY(5000, "<hugepages/>",
+			 DEVICES_OF(DEVICE("dimm", "<pagesize unit='KiB'>4</pagesize>",
+					   "<size unit='KiB'>500</size>"))),
+		  4500 },
+		{ MEMORY(5572,
+			 "<hugepages><page size='2048' unit='KiB' nodeset='1'/></hugepages>",
+			 TWO_CELLS DEVICES_OF(DEVICE("dimm", "",
+						     "<size unit='KiB'>500</size>"
+						     "<node>1</node>")
+						      DEVICE("dimm", "",
+							     "<size unit='KiB'>1000</size>"
+							     "<node>0</node>"))),
+		  3572 },
+		{ MEMORY(9000, "",
+			 DEVICES_OF(DEVICE("virtio-mem", "<pagesize unit='KiB'>2048</pagesize>",
+					   "<size unit='KiB'>8000</size>"
+					   "<current unit='KiB'>600</current>"))),
+		  600 },
+		{ MEMORY(9000, "<hugepages/>",
+			 DEVICES_OF(DEVICE("nvdimm", "<path>/dev/dax</path>",
+					   "<size unit='KiB'>8000</size>"))),
+		  1000 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool locked;
+		uint64_t huge_kib;
+
+		assert_int_equal(memory_kind_parse(cases[i].xml, &locked, &huge_kib), 0);
+		assert_int_equal(huge_kib, cases[i].huge_kib);
+		assert_false(locked);
 	}
 }
 
@@ -432,7 +519,8 @@ static void metadata(void **state)
 		{ "<policy weight='0'/>", "weight='0' must be a number" },
 		{ "<policy weight='-1'/>", "weight='-1' must be a number" },
 		{ "<policy cpu='no'/>", "cpu='no' must be on or off" },
-		{ "<policy colour='red'/>", "colour='red' is none of min max startup weight cpu mem" },
+		{ "<policy colour='red'/>",
+		  "colour='red' is none of min max startup weight cpu mem" },
 		{ "<policy min='2G' max='1G'/>", "min is greater than max" },
 	};
 	struct guest_policy p = { .min_kib = 7 };
@@ -540,6 +628,7 @@ int main(void)
 		cmocka_unit_test(cells_of_a_definition),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(memory_kinds),
+		cmocka_unit_test(hugepages),
 		cmocka_unit_test(metadata),
 		cmocka_unit_test(metadata_is_followed),
 		cmocka_unit_test(metadata_is_read_anew),

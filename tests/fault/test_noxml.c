@@ -139,10 +139,10 @@ static void process(unsigned guest, const char *status, const char *object)
 	fclose(put(1, "cmdline"));
 }
 
-static void is(unsigned guest, bool locked, bool hugepages, bool unproven)
+static void is(unsigned guest, bool locked, uint64_t huge_kib, bool unproven)
 {
 	assert_int_equal(memory(guest)->now.locked, locked);
-	assert_int_equal(memory(guest)->now.hugepages, hugepages);
+	assert_int_equal(memory(guest)->now.huge_kib, huge_kib);
 	assert_int_equal(memory(guest)->now.unproven, unproven);
 }
 
@@ -184,7 +184,7 @@ static void the_kernel_tells_what_memory_is(void **state)
 	guests(8);
 	sample();
 	for (unsigned i = 0; i < 8; i++)
-		is(i, false, false, true);
+		is(i, false, 0, true);
 	process(0, STATUS("0", "0", "0"), "memory-backend-ram");
 	process(1, STATUS("1050000", "0", "0"), "memory-backend-ram");
 	process(2, STATUS("0", "1050000", "0"), "memory-backend-ram");
@@ -194,18 +194,18 @@ static void the_kernel_tells_what_memory_is(void **state)
 	process(6, "Name:\tqemu\nState:\tZ\n", "memory-backend-ram");
 	for (int i = 0; i < 12; i++)
 		sample();
-	is(0, false, false, false);
-	is(1, true, false, false);
-	is(2, true, false, false);
-	is(3, false, true, false);
-	is(4, true, false, false);
-	is(5, false, false, true);
-	is(6, false, false, true);
-	is(7, false, false, true); /* it is not to be found */
+	is(0, false, 0, false);
+	is(1, true, 0, false);
+	is(2, true, 0, false);
+	is(3, false, 1048576, false);
+	is(4, true, 0, false);
+	is(5, false, 0, true);
+	is(6, false, 0, true);
+	is(7, false, 0, true); /* it is not to be found */
 	/* A device that is given to it later pins its memory, and no event tells. */
 	process(0, STATUS("0", "1050000", "0"), "memory-backend-ram");
 	sample();
-	is(0, true, false, false);
+	is(0, true, 0, false);
 }
 
 static void another_host_s_kernel_is_not_asked(void **state)
@@ -217,7 +217,7 @@ static void another_host_s_kernel_is_not_asked(void **state)
 	process(0, STATUS("0", "0", "0"), "memory-backend-ram");
 	for (int i = 0; i < 12; i++)
 		sample();
-	is(0, false, false, true);
+	is(0, false, 0, true);
 }
 
 /* ---- the shape of a remote host ---- */

@@ -439,26 +439,28 @@ static void kinds_of_memory(void **state)
 	static const struct {
 		const char *status;
 		int result;
-		bool locked, hugepages;
+		bool locked;
+		uint64_t huge_kib;
 	} cases[] = {
-		{ "VmLck:\t0 kB\nVmPin:\t0 kB\nHugetlbPages:\t0 kB\n", 0, false, false },
-		{ "VmLck:\t2097152 kB\nVmPin:\t0 kB\nHugetlbPages:\t0 kB\n", 0, true, false },
-		{ "VmLck:\t0 kB\nVmPin:\t65536 kB\nHugetlbPages:\t0 kB\n", 0, true, false },
-		{ "VmLck:\t0 kB\nVmPin:\t65535 kB\nHugetlbPages:\t0 kB\n", -1, false, false },
-		{ "VmLck:\t4 kB\nVmPin:\t0 kB\nHugetlbPages:\t2048 kB\n", 0, true, true },
-		{ "VmLck:\t0 kB\nVmPin:\t0 kB\n", -1, false, false },
-		{ "", -1, false, false },
+		{ "VmLck:\t0 kB\nVmPin:\t0 kB\nHugetlbPages:\t0 kB\n", 0, false, 0 },
+		{ "VmLck:\t2097152 kB\nVmPin:\t0 kB\nHugetlbPages:\t0 kB\n", 0, true, 0 },
+		{ "VmLck:\t0 kB\nVmPin:\t65536 kB\nHugetlbPages:\t0 kB\n", 0, true, 0 },
+		{ "VmLck:\t0 kB\nVmPin:\t65535 kB\nHugetlbPages:\t0 kB\n", -1, false, 0 },
+		{ "VmLck:\t4 kB\nVmPin:\t0 kB\nHugetlbPages:\t2048 kB\n", 0, true, 2048 },
+		{ "VmLck:\t0 kB\nVmPin:\t0 kB\n", -1, false, 0 },
+		{ "", -1, false, 0 },
 	};
 
 	(void)state;
 	guest(300);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		bool locked = false, hugepages = false;
+		bool locked = false;
+		uint64_t huge_kib = 0;
 
 		put(300, "status", cases[i].status, strlen(cases[i].status));
-		assert_int_equal(qemu_memory_kind(300, &locked, &hugepages), cases[i].result);
+		assert_int_equal(qemu_memory_kind(300, &locked, &huge_kib), cases[i].result);
 		assert_int_equal(locked, cases[i].locked);
-		assert_int_equal(hugepages, cases[i].hugepages);
+		assert_int_equal(huge_kib, cases[i].huge_kib);
 	}
 }
 
@@ -466,21 +468,22 @@ static void kinds_of_memory(void **state)
 static void encrypted_memory(void **state)
 {
 	static const char ordinary[] = "VmLck:\t0 kB\nVmPin:\t0 kB\nHugetlbPages:\t0 kB\n";
-	bool locked = true, hugepages = true;
+	bool locked = true;
+	uint64_t huge_kib = 1;
 
 	(void)state;
 	put(300, "status", ordinary, sizeof(ordinary) - 1);
-	assert_int_equal(qemu_memory_kind(300, &locked, &hugepages), -1); /* no arguments */
-	assert_true(locked && hugepages);
+	assert_int_equal(qemu_memory_kind(300, &locked, &huge_kib), -1); /* no arguments */
+	assert_true(locked && huge_kib);
 	cmdline(300, "qemu\0-name\0sev-guest\0-object\0memory-backend-ram,id=pc.ram\0");
-	assert_int_equal(qemu_memory_kind(300, &locked, &hugepages), 0);
-	assert_false(locked || hugepages);
+	assert_int_equal(qemu_memory_kind(300, &locked, &huge_kib), 0);
+	assert_false(locked || huge_kib);
 	cmdline(300, "qemu\0-object\0{\"qom-type\":\"sev-snp-guest\",\"id\":\"lsec0\"}\0");
-	assert_int_equal(qemu_memory_kind(300, &locked, &hugepages), 0);
-	assert_true(locked && !hugepages);
+	assert_int_equal(qemu_memory_kind(300, &locked, &huge_kib), 0);
+	assert_true(locked && !huge_kib);
 	cmdline(300, "qemu\0-object\0tdx-guest,id=lsec0");
 	locked = false;
-	assert_int_equal(qemu_memory_kind(300, &locked, &hugepages), 0);
+	assert_int_equal(qemu_memory_kind(300, &locked, &huge_kib), 0);
 	assert_true(locked);
 }
 

@@ -161,7 +161,8 @@ static void all_of_it_or_nothing(void **state)
 	assert_int_equal(topology_parse(nodes, &whole), 0);
 	n = fake_allocations() - n;
 	for (unsigned k = 1; k <= n; k++) {
-		bool locked = false, hugepages = false;
+		bool locked = false;
+		uint64_t huge_kib = 0;
 		struct guest_policy p = { 0 };
 		char error[128];
 
@@ -169,8 +170,8 @@ static void all_of_it_or_nothing(void **state)
 		if (topology_parse(nodes, &t) == 0)
 			assert_memory_equal(&t, &whole, sizeof(t));
 		fake_starve_at(k, false);
-		if (memory_kind_parse(kind, &locked, &hugepages) == 0)
-			assert_true(locked && hugepages);
+		if (memory_kind_parse(kind, &locked, &huge_kib) == 0)
+			assert_true(locked && huge_kib);
 		fake_starve_at(k, false);
 		if (metadata_parse(policy, &p, error, sizeof(error)) == 0)
 			assert_true(p.cpu_off && p.min_kib == 1 << 20);

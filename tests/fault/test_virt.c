@@ -297,6 +297,26 @@ static void quotas(void **state)
 	}
 }
 
+/* Who is not ours to command has to be booked all the same. */
+static void memory_of_those_left_alone(void **state)
+{
+	static const char *ours[] = { "guest-0", NULL };
+	static const char huge[] =
+		"<domain><memory unit='KiB'>524288</memory><memoryBacking><hugepages/>"
+		"</memoryBacking></domain>";
+
+	(void)state;
+	opt.guests = ours;
+	begin(2);
+	fake_definition(1, huge);
+	sample();
+	assert_int_equal(mems.guest[0].now.huge_kib, 0);
+	assert_int_equal(mems.guest[1].now.state, GUEST_UNMANAGED);
+	assert_int_equal(mems.guest[1].now.huge_kib, 524288);
+	end();
+	opt.guests = NULL;
+}
+
 /* What is as large as libvirt's figure for none is none. */
 static void hard_limits(void **state)
 {
@@ -900,6 +920,7 @@ int main(void)
 		cmocka_unit_test(pcpus_come_and_go),
 		cmocka_unit_test(quotas),
 		cmocka_unit_test(hard_limits),
+		cmocka_unit_test(memory_of_those_left_alone),
 		cmocka_unit_test(this_machine_is_read_by_proc),
 		cmocka_unit_test(another_is_read_through_libvirt),
 		cmocka_unit_test(a_timeout_blocks),

@@ -11,7 +11,7 @@ mutate "... and that is said" virt_learn.c 's/&d->metadata_unread, unread,/\&d->
 mutate "locked memory is" qemu.c 's/\*locked = .*/*locked = confidential;/'
 mutate "pinned memory is locked" qemu.c 's/lck_kib \+ pin_kib > 0;/lck_kib > 0;/'
 mutate "encrypted memory is locked" qemu.c 's/\*locked = confidential \|\| /*locked = /'
-mutate "hugepages are" qemu.c 's/\*hugepages = huge_kib > 0/*hugepages = false/'
+mutate "hugepages are" qemu.c 's/\*huge_kib = pages_kib/*huge_kib = 0/'
 mutate "a little locked memory tells nothing" qemu.c 's/lck_kib \+ pin_kib < LOCKED_KIB/false/'
 mutate "counters that are not there tell nothing" qemu.c 's/found != 3 \|\| //'
 mutate "arguments that cannot be read tell nothing" qemu.c 's/ \|\| confidential < 0//'

@@ -115,7 +115,7 @@ static void check_command(struct mem_sim *s, struct guest *g, size_t i)
 	bool boot = g->plan.reason == MEM_BOOT;
 	bool taken_back =
 		g->plan.reason == MEM_RESTORE && g->mem.target_kib < g->now.actual_kib;
-	bool ours = g->now.state == GUEST_RUNNING && !g->now.locked && !g->now.hugepages;
+	bool ours = g->now.state == GUEST_RUNNING && !g->now.locked && !g->now.huge_kib;
 
 	if (taken_back && g->plan.command_kib == g->now.actual_kib &&
 	    g->now.state != GUEST_PAUSED && g->now.state != GUEST_BUSY)

@@ -474,13 +474,42 @@ static void asleep(double seconds)
 	mem_sim_free(s);
 }
 
+/* Of its RSS, what is not in hugepages: a guest fills these first. */
+static void less_hugepages(struct mem_sim *s, struct guest_count *g, size_t i)
+{
+	(void)s;
+	(void)i;
+	g->now.rss_kib -= g->now.huge_kib < g->now.rss_kib ? g->now.huge_kib : g->now.rss_kib;
+}
+
+/* Its second cell is in hugepages: what its first may still touch is not there for others. */
+static void some_hugepages(void)
+{
+	struct mem_sim *s = beside(constant(150), 6144);
+	const struct guest *g;
+
+	s->now.guest[0].now.huge_kib = 300 * MIB;
+	s->lie = less_hugepages;
+	mem_sim_run(s, 400);
+	g = &s->view.guest[0];
+	ok(g->plan.reason == MEM_LOCKED && g->mem.command_ns == 0,
+	   "hugepages for some cells: left alone");
+	ok(g->plan.claim_kib == ledger_held(g) - 300 * MIB,
+	   "hugepages for some cells: the rest is booked (%.0f MiB)",
+	   (double)g->plan.claim_kib / MIB);
+	ok(least_free(s, 1, 3) > 150,
+	   "hugepages for some cells: the others have room (%.0f MiB)", least_free(s, 1, 3));
+	safe(s, "hugepages for some cells");
+	mem_sim_free(s);
+}
+
 /* What its balloon takes does not come back: VFIO, SEV, mlock; hugepages. */
 static void locked(bool hugepages)
 {
 	struct mem_sim *s = beside(constant(150), 6144);
 
 	s->now.guest[0].now.locked = !hugepages;
-	s->now.guest[0].now.hugepages = hugepages;
+	s->now.guest[0].now.huge_kib = hugepages ? s->now.guest[0].now.max_kib : 0;
 	mem_sim_run(s, 400);
 	ok(s->view.guest[0].plan.reason == MEM_LOCKED && s->view.guest[0].mem.command_ns == 0,
 	   "%s: left alone", hugepages ? "hugepages" : "locked");
@@ -821,6 +850,7 @@ int main(void)
 	asleep(3600);
 	locked(false);
 	locked(true);
+	some_hugepages();
 	hard_limit();
 	merged();
 	wrong_claim();

@@ -53,11 +53,11 @@ static void claims(void **state)
 
 	(void)state;
 	r.g[1].now.locked = true;
-	r.g[2].now.hugepages = true;
+	r.g[2].now.huge_kib = 512 * MIB;
 	ticks(&r, 3);
 	assert_int_equal(r.g[0].plan.claim_kib, ledger_held(&r.g[0]));
 	assert_int_equal(r.g[1].plan.claim_kib, ledger_held(&r.g[1]));
-	assert_int_equal(r.g[2].plan.claim_kib, r.g[2].now.rss_kib);
+	assert_int_equal(r.g[2].plan.claim_kib, 0);
 	assert_int_equal(r.g[1].plan.reason, MEM_LOCKED);
 	assert_int_equal(r.g[2].plan.reason, MEM_LOCKED);
 	r.g[1].now.rss_kib = 700 * MIB; /* it was locked before its balloon was filled */
@@ -68,6 +68,22 @@ static void claims(void **state)
 	ticks(&r, 20); /* stale stats do not change the claim */
 	assert_int_equal(r.g[0].plan.reason, MEM_STALE);
 	assert_int_equal(r.g[0].plan.claim_kib, ledger_held(&r.g[0]));
+}
+
+/* RSS does not have what is in hugepages, so that it says nothing of the rest. */
+static void what_is_not_in_hugepages_is_promised(void **state)
+{
+	struct rig r = rig(1, 1024, 200);
+
+	(void)state;
+	r.g[0].now.huge_kib = 400 * MIB;
+	r.g[0].now.rss_kib = 56 * MIB;
+	ticks(&r, 5);
+	assert_int_equal(r.g[0].plan.reason, MEM_LOCKED);
+	assert_int_equal(r.report.commitment_kib, (624 + 32 - 56) * MIB);
+	r.g[0].now.huge_kib = 2048 * MIB; /* it holds less than is set aside */
+	tick(&r);
+	assert_int_equal(r.report.commitment_kib, 0);
 }
 
 /* What KSM merged is promised to those who write to it. */
@@ -190,6 +206,7 @@ int main(void)
 		cmocka_unit_test(spare_is_what_nobody_may_touch),
 		cmocka_unit_test(overcommit_counts_promises_in_part),
 		cmocka_unit_test(claims),
+		cmocka_unit_test(what_is_not_in_hugepages_is_promised),
 		cmocka_unit_test(what_is_merged_is_promised),
 		cmocka_unit_test(what_zfs_caches_is_slow),
 		cmocka_unit_test(no_rescue_waits_for_zfs),
