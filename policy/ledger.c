@@ -13,11 +13,6 @@
 #include "policy/mem.h"
 #include "policy/sample.h"
 
-bool ledger_booting(const struct guest *g)
-{
-	return g->need.boot_ns != 0 && g->need.sample_ns == 0;
-}
-
 uint64_t ledger_held(const struct guest *g)
 {
 	return g->now.actual_kib > g->mem.target_kib ? g->now.actual_kib : g->mem.target_kib;
@@ -26,7 +21,7 @@ uint64_t ledger_held(const struct guest *g)
 /* Its balloon is of no use: it may touch all its memory. */
 static bool all_its(const struct guest *g)
 {
-	return g->mem.keeps || ledger_booting(g);
+	return g->mem.keeps || g->need.booting || g->need.silent;
 }
 
 /*
@@ -166,7 +161,7 @@ void ledger_sum(const struct mem_conf *conf, const struct mem_host *host, struct
 			claim(&g[i], all_its(&g[i]) ? g[i].now.max_kib : held_kib);
 		promised += commitment(&conf->tune, &g[i], (double)g[i].plan.claim_kib);
 		rescued += untouched(&conf->tune, &g[i]);
-		if (ledger_booting(&g[i]))
+		if (g[i].need.booting)
 			booting +=
 				commitment(&conf->tune, &g[i], (double)g[i].plan.claim_kib) -
 				commitment(&conf->tune, &g[i], (double)claim(&g[i], held_kib));

@@ -15,9 +15,6 @@ bool ledger_shows(const struct mem_tunables *tune, const struct guest *g, double
 /* Is that to be seen soon of the last shrink? */
 bool ledger_judging(const struct mem_tunables *tune, const struct guest *g);
 
-/* Tells whether g restarted and has not shown yet that its driver is back. */
-bool ledger_booting(const struct guest *g);
-
 /* What g holds: the larger of actual and its standing target. */
 uint64_t ledger_held(const struct guest *g);
 

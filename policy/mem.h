@@ -44,7 +44,7 @@ enum mem_part {
 	ROW(MEM_UNRESPONSIVE, MEM_WAITS, "unresponsive") /* its balloon stalled too often: no donor for now */ \
 	ROW(MEM_UNPROVEN, MEM_WAITS, "unproven") /* a shrink is due, and could not show whether its pages come back */ \
 	ROW(MEM_LOCKED, MEM_RELEASED, "locked") /* its pages are not given back: hugepages, VFIO, SEV, or as seen */ \
-	ROW(MEM_NO_DRIVER, MEM_WAITS, "no-driver") /* its balloon never moved and it never reported */ \
+	ROW(MEM_NO_DRIVER, MEM_WAITS, "no-driver") /* its balloon has not moved and it has not reported */ \
 	ROW(MEM_STALE, MEM_MENDED, "stale") /* its stats stopped coming */ \
 	ROW(MEM_BOOTING, MEM_WAITS, "booting") /* it restarted and has not reported yet */ \
 	ROW(MEM_PAUSED, MEM_WAITS, "paused") \
@@ -66,6 +66,8 @@ struct need_history {
 	bool swapping;      /* it swapped out between the last two samples */
 	double offset_kib;
 	int64_t boot_ns;   /* when it restarted; 0: it did not while we watched */
+	bool booting;      /* it restarted lately, and no sample was believed since */
+	bool silent;       /* nor has its balloon moved: nothing shows that its driver is back */
 	int64_t change_ns; /* when last_update_s last changed since it booted; 0: not yet */
 	int64_t sample_ns; /* when a sample was last believed since it booted; 0: not yet */
 	int64_t moved_ns;  /* when its balloon last moved or was told to; 0: not yet */

@@ -35,9 +35,9 @@ static enum mem_reason unfit(const struct mem_tunables *tune, const struct guest
 		return MEM_BUSY;
 	if (g->now.locked || g->now.huge_kib || g->mem.keeps)
 		return MEM_LOCKED;
-	if (ledger_booting(g))
+	if (g->need.booting)
 		return MEM_BOOTING;
-	if (!g->mem.has_driver)
+	if (!g->mem.has_driver || g->need.silent)
 		return MEM_NO_DRIVER;
 	return need_fresh(tune, g, now_ns) ? MEM_NONE : MEM_STALE;
 }
@@ -100,7 +100,7 @@ void guest_observe(const struct mem_tunables *tune, struct guest *g, double inte
 	note_progress(tune, g, now_ns);
 	ledger_observe(tune, g, now_ns);
 	need_levels(tune, g, interval_s, now_ns);
-	if (!ledger_booting(g))
+	if (g->need.boot_ns == 0 || g->need.sample_ns != 0)
 		g->mem.before_kib = g->plan.need_kib;
 	g->plan.reason = unfit(tune, g, now_ns);
 }

@@ -35,6 +35,7 @@
 	ROW(double, fresh_s, 5, SECONDS, 1, 3600, FIXED, "figures older than this are stale: no command") \
 	ROW(double, settle_s, 2, SECONDS, 0, 60, FIXED, "after its balloon moved, a guest's figures do not agree for so long: each is up to 1 s late") \
 	ROW(double, blind_s, 5, SECONDS, 0, 3600, FIXED, "a balloon that moves for longer is slow: figures taken meanwhile are believed") \
+	ROW(double, silent_s, 60, SECONDS, 0, 86400, FIXED, "after a restart without a report: it is not booting any more, but without a driver, if its balloon has not moved either") \
 	ROW(double, moved_kib, 2 * KIB_PER_MIB, KIB, 0, KIB_PER_GIB, FIXED, "less is no move of a balloon, but its own rounding") \
 	ROW(double, working_half_s, 60, SECONDS, 1, 86400, FIXED, "in which what is remembered of the working set halves: a job that pauses for a minute keeps its memory") \
 	ROW(double, growth_half_s, 5, SECONDS, 0.1, 3600, FIXED, "in which the growth rate halves, since growth comes in bursts") \

@@ -174,6 +174,7 @@ static void restart(struct need_history *h, const struct guest *g, int64_t now_n
 	h->ever_reported = reported;
 	h->boot_id = g->now.boot_id;
 	h->boot_ns = h->moved_ns = first ? 0 : now_ns;
+	h->silent = !first;
 	h->last_update_s = g->now.last_update_s;
 	h->actual_kib = g->now.actual_kib;
 }
@@ -183,21 +184,19 @@ static void note_move(const struct mem_tunables *tune, struct guest *g, int64_t 
 	struct need_history *h = &g->need;
 	double moved = fabs((double)g->now.actual_kib - (double)h->actual_kib);
 
-	if (moved > tune->moved_kib)
+	if (moved > tune->moved_kib) {
 		h->moved_ns = now_ns;
+		h->silent = false;
+	}
 	h->actual_kib = g->now.actual_kib;
 }
 
-void need_observe(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
+/* Takes in what is new since the last tick. */
+static void note_report(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
 {
 	struct need_history *h = &g->need;
 	double demand;
 
-	if (!h->seen || h->boot_id != g->now.boot_id)
-		restart(h, g, now_ns);
-	note_move(tune, g, now_ns);
-	if (g->now.last_update_s == h->last_update_s)
-		return;
 	if (h->boot_ns != 0 && h->change_ns == 0)
 		h->moved_ns = now_ns; /* its driver is back and re-inflates the balloon */
 	if (h->change_ns == 0)
@@ -207,6 +206,20 @@ void need_observe(const struct mem_tunables *tune, struct guest *g, int64_t now_
 	h->ever_reported = true;
 	if (demand_of(tune, g, now_ns, &demand))
 		note_demand(tune, g, demand, now_ns);
+}
+
+void need_observe(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
+{
+	struct need_history *h = &g->need;
+
+	if (!h->seen || h->boot_id != g->now.boot_id)
+		restart(h, g, now_ns);
+	note_move(tune, g, now_ns);
+	if (g->now.last_update_s != h->last_update_s)
+		note_report(tune, g, now_ns);
+	h->silent &= h->sample_ns == 0;
+	h->booting = h->boot_ns != 0 && h->sample_ns == 0 &&
+		     now_ns - h->boot_ns < ns_of_s(tune->silent_s);
 }
 
 bool need_fresh(const struct mem_tunables *tune, const struct guest *g, int64_t now_ns)

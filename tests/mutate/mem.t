@@ -32,7 +32,7 @@ mutate "an owner's limit squeezes nobody" need.c \
 mutate "a standing target is a claim" ledger.c \
 	's/return g->now.actual_kib > g->mem.target_kib \?.*/return g->now.actual_kib;/'
 mutate "what is promised is not spare" ledger.c 's/promised \+= .*/;/'
-mutate "a booting guest claims all" ledger.c 's/\|\| ledger_booting\(g\);/|| false;/'
+mutate "a booting guest claims all" ledger.c 's/g->need.booting \|\| g->need.silent/false/'
 mutate "locked memory is claimed as it is held" ledger.c 's/return g->mem.keeps/return g->now.locked || g->mem.keeps/'
 mutate "... and beyond that is not its QEMU's own" ledger.c 's/!g->now.locked && !all_its/!all_its/'
 mutate "what is merged is promised" ledger.c 's/promised = \(double\)host->merged_kib/promised = 0/'
@@ -71,7 +71,11 @@ mutate "a probe is all that is counted on" mem.c 's/if \(unproven\(g\)\)$/if (fa
 mutate "another run has to show it again" mem_guest.c 's/g->mem.stalled = g->mem.proven = false/g->mem.stalled = false/'
 mutate "a probe that RSS did not follow shows nothing" ledger.c 's/m->proven = .*/m->proven = true;/'
 mutate "kept pages are given back" mem_guest.c 's/g->plan.reason == MEM_LOCKED && g->mem.keeps/false/'
-mutate "booting guests are left alone" mem_guest.c 's/if \(ledger_booting\(g\)\)/if (false)/'
+mutate "booting guests are left alone" mem_guest.c 's/if \(g->need.booting\)/if (false)/'
+mutate "not for ever" need.c 's/now_ns - h->boot_ns < ns_of_s\(tune->silent_s\)/true/'
+mutate "who stays silent may touch all" ledger.c 's/g->need.booting \|\| g->need.silent/g->need.booting/'
+mutate "... and has no driver" mem_guest.c 's/ \|\| g->need.silent\)/)/'
+mutate "a balloon that moves has one" need.c 's/h->silent = false;/;/'
 mutate "a squeezed guest boots with room" mem_guest.c 's/if \(room > .*/if (false)/'
 mutate "... with what it needed before" mem_guest.c 's/g->mem.before_kib = g->plan.need_kib/(void)0/'
 mutate "driverless guests are left alone" mem_guest.c \

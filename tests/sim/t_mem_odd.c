@@ -590,6 +590,39 @@ static void reboot(void)
 	mem_sim_free(s);
 }
 
+/* From its restart on nothing is heard of it, and its balloon stands as it did. */
+static void fall_silent(struct mem_sim *s, struct guest_count *g, size_t i)
+{
+	if (i != 0 || mem_sim_now_s(s) < 200)
+		return;
+	g->now.last_update_s = 1;
+	g->now.actual_kib = 500 * MIB;
+}
+
+/* It booted something without a driver: all its memory is its own, and that is no boot. */
+static void reboot_without_driver(void)
+{
+	struct plant_mem_guest odd = constant(100);
+	struct mem_sim *s;
+	const struct guest *g;
+
+	odd.start_kib = 500 * MIB;
+	odd.reboot_s = 200;
+	s = beside(odd, 8192);
+	s->lie = fall_silent;
+	mem_sim_run(s, 400);
+	g = &s->view.guest[0];
+	ok(g->plan.reason == MEM_NO_DRIVER, "reboot without driver: seen as such (%s)",
+	   mem_reason_name(g->plan.reason));
+	ok(g->plan.claim_kib == g->now.max_kib && s->report.booting_kib == 0,
+	   "reboot without driver: all it may touch is booked (%.0f MiB)",
+	   (double)g->plan.claim_kib / MIB);
+	ok(least_free(s, 1, 3) > 150, "reboot without driver: the others have room (%.0f MiB)",
+	   least_free(s, 1, 3));
+	safe(s, "reboot without driver");
+	mem_sim_free(s);
+}
+
 static void stale(void)
 {
 	struct plant_mem_guest odd = growing(100, 300, 110, 5);
@@ -855,6 +888,7 @@ int main(void)
 	merged();
 	wrong_claim();
 	reboot();
+	reboot_without_driver();
 	stale();
 	pause_resume();
 	keeps_pages();
