@@ -23,11 +23,17 @@ static void guest_carry(struct guest *g, const struct guest *old)
 		g->now.last_update_s = old->now.last_update_s;
 }
 
-/* What its owner did not tell; without a startup, boot() has its own rule. */
+/*
+ * What its owner did not tell; without a startup, boot() has its own rule.  No minimum that
+ * nobody named lies above a limit that somebody did.
+ */
 static void policy_fill(const struct mem_tunables *tune, struct guest_policy *p)
 {
-	if (!p->min_kib)
+	if (!p->min_kib) {
 		p->min_kib = (uint64_t)tune->min_kib;
+		if (p->max_kib && p->min_kib > p->max_kib)
+			p->min_kib = p->max_kib;
+	}
 	if (p->weight <= 0)
 		p->weight = 1;
 }
@@ -63,12 +69,12 @@ static void guests_merge(const struct mem_tunables *tune, struct mem_view *v,
 
 		*g = (struct guest){ .name = c->name, .now = c->now };
 		memcpy(g->uuid, c->uuid, UUID_LEN);
-		guest_bound(tune, g);
 		while (at < v->n && memcmp(v->guest[at].uuid, g->uuid, UUID_LEN) < 0)
 			at++;
 		if (at < v->n && memcmp(v->guest[at].uuid, g->uuid, UUID_LEN) == 0)
 			guest_carry(g, &v->guest[at]);
 		guest_confine(tune, g);
+		guest_bound(tune, g);
 	}
 }
 

@@ -18,7 +18,7 @@
 /* clang-format off */
 #define MEM_TUNABLES(ROW) \
 	/* mem_observe.c */ \
-	ROW(double, min_kib, 64 * KIB_PER_MIB, KIB, 1, KIB_PER_GIB, FIXED, "of a guest whose owner names no min: no Linux guest lives on less, whatever it reports") \
+	ROW(double, min_kib, 200 * KIB_PER_MIB, KIB, 1, KIB_PER_GIB, FIXED, "of a guest whose owner names no min, or all of a smaller one: few Linux guests live on less, whatever they report") \
 	/* need.c: levels */ \
 	ROW(double, floor_part, 0.05, SHARE, 0, 10, FIXED, "of demand: free memory that no shrink touches ...") \
 	ROW(double, floor_kib, 64 * KIB_PER_MIB, KIB, 0, KIB_PER_GIB, FIXED, "... and at least this: room for one burst between two samples") \

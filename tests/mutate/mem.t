@@ -71,6 +71,7 @@ mutate "a probe is all that is counted on" mem.c 's/if \(unproven\(g\)\)$/if (fa
 mutate "another run has to show it again" mem_guest.c 's/g->mem.stalled = g->mem.proven = false/g->mem.stalled = false/'
 mutate "a probe that RSS did not follow shows nothing" ledger.c 's/m->proven = .*/m->proven = true;/'
 mutate "kept pages are given back" mem_guest.c 's/g->plan.reason == MEM_LOCKED && g->mem.keeps/false/'
+mutate "a minimum that nobody named yields" mem_observe.c 's/p->max_kib && p->min_kib > p->max_kib/false/'
 mutate "booting guests are left alone" mem_guest.c 's/if \(g->need.booting\)/if (false)/'
 mutate "not for ever" need.c 's/now_ns - h->boot_ns < ns_of_s\(tune->silent_s\)/true/'
 mutate "who stays silent may touch all" ledger.c 's/g->need.booting \|\| g->need.silent/g->need.booting/'

@@ -103,8 +103,9 @@ static void no_guest_has_no_minimum(void **state)
 	sample("abc");
 	sampled[1].now.policy.min_kib = 90 * MIB;
 	sampled[2].now.policy.min_kib = 300 * MIB;
+	sampled[0].now.max_kib = 500 * MIB;
 	observe(0);
-	assert_int_equal(seen('a')->now.policy.min_kib, 64 * MIB);
+	assert_int_equal(seen('a')->now.policy.min_kib, 200 * MIB);
 	assert_int_equal(seen('b')->now.policy.min_kib, 90 * MIB);
 	assert_int_equal(seen('c')->now.policy.min_kib, 200 * MIB);
 	assert_float_equal(seen('c')->now.policy.weight, 1, 1e-9);
@@ -113,7 +114,9 @@ static void no_guest_has_no_minimum(void **state)
 /* Of 1500 MiB it uses 1400, and restarts with 300: it is given what it needed. */
 static void what_it_needed_outlasts_a_restart(void **state)
 {
-	struct mem_conf conf = { .tune = mem_tunables_default, .interval_s = 5, .overcommit = 1 };
+	struct mem_conf conf = { .tune = mem_tunables_default,
+				 .interval_s = 5,
+				 .overcommit = 1 };
 	struct mem_state host = { 0 };
 	struct mem_report report;
 
@@ -164,6 +167,8 @@ static void a_hard_limit_is_a_maximum(void **state)
 		sampled[0].now.policy.min_kib = cases[c].min_mib * MIB;
 		observe(0);
 		assert_int_equal(seen('a')->now.policy.max_kib, cases[c].max_mib * MIB);
+		assert_true(!cases[c].max_mib ||
+			    seen('a')->now.policy.min_kib <= cases[c].max_mib * MIB);
 		forget(NULL);
 	}
 }
