@@ -32,8 +32,8 @@ build_initrd() {
 	mkdir -p "$root"/{proc,dev,bin,modules}
 	cp "$(command -v busybox)" "$root/bin/busybox"
 	cp "$DIR/load" "$root/load"
-	for module in "${modules[@]}" virtio_balloon; do
-		file=$(find "/lib/modules/$1/kernel/drivers/virtio" -name "$module.ko*")
+	for module in "${modules[@]}" virtio_balloon brd; do
+		file=$(find "/lib/modules/$1/kernel/drivers"/{virtio,block} -name "$module.ko*")
 		case $file in
 		*.xz) xz -dc "$file" >"$root/modules/$module.ko" ;;
 		*.ko) cp "$file" "$root/modules/$module.ko" ;;
@@ -57,6 +57,7 @@ guest_init() {
 		case \$line in *lab.trial*) echo lab-trial-booted; \$b reboot -f ;; esac
 		for m in $*; do \$b insmod /modules/\$m.ko; done
 		case \$line in *lab.driver=none*) ;; *) \$b insmod /modules/virtio_balloon.ko ;; esac
+		\$b insmod /modules/brd.ko rd_nr=1 rd_size=$((1 << 20))
 		exec /load guest
 	END
 }

@@ -49,6 +49,7 @@ struct step {
 	double pages, pages_per_s; /* go to holding so much ... */
 	double hold_s;             /* ... or, where this is not 0, stay as it is so long ... */
 	double leave_mib;          /* ... or from now on grow only while more is available */
+	double read_mib; /* ... or read so much of a disk, which fills the page cache */
 };
 
 /* Written to the holder's pipe as it is: less than PIPE_BUF, thus in one piece. */
@@ -77,6 +78,8 @@ static bool step_parse(const char *word, struct step *step)
 	if (sscanf(word, "hold:%lf%c", &s.hold_s, &end) == 1 && s.hold_s > 0)
 		return *step = s, true;
 	if (sscanf(word, "leave:%lf%c", &s.leave_mib, &end) == 1 && s.leave_mib > 0)
+		return *step = s, true;
+	if (sscanf(word, "read:%lf%c", &s.read_mib, &end) == 1 && s.read_mib > 0)
 		return *step = s, true;
 	if (sscanf(word, "%lf@%lf%c", &s.pages, &s.pages_per_s, &end) != 2)
 		return false;
@@ -108,6 +111,23 @@ static void hold_pages(struct holder *h, double want)
 	board->held_mib = (long)(to / PAGES_PER_MIB);
 }
 
+/*
+ * A RAM disk that nobody wrote to takes no memory itself, and what was read of it is cached for
+ * as long as it is open.
+ */
+static void disk_read(double mib)
+{
+	static char piece[1 << 16];
+	static int disk = -1;
+	double left = mib * 1024 * 1024;
+	ssize_t n;
+
+	if (disk < 0)
+		disk = open("/dev/ram0", O_RDONLY | O_CLOEXEC);
+	while (disk >= 0 && left > 0 && (n = read(disk, piece, sizeof(piece))) > 0)
+		left -= (double)n;
+}
+
 /* True when the step is done. A starved holder falls behind its rate; it never makes up for it
  * in a burst. */
 static bool step_advance(struct holder *h, const struct step *s, double dt_s)
@@ -117,6 +137,8 @@ static bool step_advance(struct holder *h, const struct step *s, double dt_s)
 
 	if (s->hold_s > 0)
 		return (h->waited_s += dt_s) >= s->hold_s;
+	if (s->read_mib > 0)
+		return disk_read(s->read_mib), true;
 	if (s->leave_mib > 0)
 		return h->leave_mib = s->leave_mib, true;
 	if (delta > 0 && (double)available_kib() / 1024 < h->leave_mib)
@@ -206,7 +228,7 @@ const char *command_mem(int n, char **arg)
 		return "error: mem STEP...";
 	for (int i = 0; i < n; i++)
 		if (!step_parse(arg[i], &profile.steps[i]))
-			return "error: a STEP is MIB@RATE, hold:SECONDS or leave:MIB";
+			return "error: a STEP is MIB@RATE, hold:SECONDS, leave:MIB or read:MIB";
 	holder_reap();
 	holder_start();
 	if (write(holder_pipe, &profile, sizeof(profile)) < 0)
@@ -232,11 +254,11 @@ const char *command_ask(void)
 	if (sampling)
 		mem_sample();
 	snprintf(text, sizeof(text),
-		 "up=%lld cpu=%s work=%llu held_mib=%ld free_mib=%ld available_mib=%ld "
-		 "min_available_mib=%ld oom=%d",
+		 "up=%lld cpu=%s work=%llu held_mib=%ld free_mib=%ld read_mib=%ld "
+		 "available_mib=%ld min_available_mib=%ld oom=%d",
 		 (long long)(load_now_ns() / NS_PER_S), percents, (unsigned long long)work,
 		 board->held_mib, proc_number("/proc/meminfo", "MemFree:") / 1024,
-		 available_kib() / 1024,
+		 proc_number("/proc/meminfo", "Buffers:") / 1024, available_kib() / 1024,
 		 (sampling ? min_available_kib : available_kib()) / 1024,
 		 proc_number("/proc/vmstat", "\noom_kill ") > 0);
 	return text;
