@@ -158,6 +158,8 @@ static bool cell_is_huge(xmlNodePtr hugepages, int cell)
 	bool huge = hugepages && !page; /* those that are usual on this host */
 	struct cpuset cells;
 
+	if (cell < 0 || cell >= PCPU_MAX)
+		return huge;
 	for (; page; page = xml_next(page)) {
 		bool some = xmlHasProp(page, (const xmlChar *)"nodeset") != NULL;
 
@@ -179,11 +181,9 @@ static uint64_t device_huge_kib(xmlNodePtr device, xmlNodePtr hugepages)
 	uint64_t cell = node ? kib_of(node, NULL) : 0;
 
 	if (page ? !is_huge(kib_of(page, NULL))
-		 : cell >= PCPU_MAX || !cell_is_huge(hugepages, (int)cell))
+		 : !cell_is_huge(hugepages, cell < PCPU_MAX ? (int)cell : PCPU_MAX))
 		return 0;
-	/* Of a virtio-mem device, what is plugged in. */
-	return kib_of(xml_child(target, xml_child(target, "current") ? "current" : "size"),
-		      NULL);
+	return kib_of(xml_child(target, "size"), NULL);
 }
 
 /* What RAM is of the host's own, not of a file as with the models nvdimm and virtio-pmem. */
@@ -197,8 +197,7 @@ static bool is_ram(xmlNodePtr device)
 	return ram;
 }
 
-/* How much of its memory is in hugepages: of each cell, or of all without cells, and devices.
- */
+/* How much of its memory is in hugepages: of each cell, or all without any, and of devices. */
 static uint64_t huge_kib_of(xmlNodePtr root)
 {
 	xmlNodePtr hugepages = xml_child(xml_child(root, "memoryBacking"), "hugepages");

@@ -272,7 +272,10 @@ static void learn_kind(struct virt *v, struct domain *d)
 {
 	pid_t pid = domain_pid(v, d);
 
-	d->unproven = pid <= 0 || qemu_memory_kind(pid, &d->locked, &d->huge_kib) < 0;
+	bool locked = false;
+
+	d->unproven = pid <= 0 || qemu_memory_kind(pid, &locked, &d->huge_kib) < 0;
+	d->locked |= locked; /* for as long as it runs */
 }
 
 /* Guests whose pages do not come back to the host, or never came from its free memory. */
@@ -282,6 +285,7 @@ static int learn_memory_kind(struct virt *v, struct domain *d)
 	int result;
 
 	if (!xml_is_read()) {
+		d->locked = false;
 		learn_kind(v, d);
 		return 0;
 	}
@@ -445,7 +449,7 @@ void guests_learn_mem(struct virt *v)
 		else if (is_due(v, &d->policy))
 			learn_unmanaged(v, d);
 		/* Its process may not have been found before, or pins memory by now. */
-		if (!xml_is_read() && !d->locked)
+		if (!xml_is_read())
 			learn_kind(v, d);
 	}
 }

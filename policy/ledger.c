@@ -27,11 +27,14 @@ static bool all_its(const struct guest *g)
 /*
  * Of what it may touch, what comes from available memory.  What is locked beyond what it holds
  * was touched when it was locked: RSS has it.  What is in hugepages was set aside before, and
- * RSS does not have it.
+ * RSS does not have it; but nobody knows of which its balloon took its pages.
  */
 static uint64_t claim(const struct guest *g, uint64_t most_kib)
 {
-	return most_kib > g->now.huge_kib ? most_kib - g->now.huge_kib : 0;
+	uint64_t huge_kib = g->now.huge_kib < g->now.max_kib ? g->now.huge_kib : g->now.max_kib;
+	uint64_t others_kib = g->now.max_kib - huge_kib;
+
+	return most_kib < others_kib ? most_kib : others_kib;
 }
 
 double ledger_overhead(const struct mem_tunables *tune, const struct guest *g)
@@ -86,7 +89,7 @@ static void judge_shrink(const struct mem_tunables *tune, struct guest *g)
 
 static void learn_overhead(struct guest *g)
 {
-	double beyond = (double)g->now.rss_kib - (double)ledger_held(g);
+	double beyond = (double)g->now.rss_kib - (double)claim(g, ledger_held(g));
 
 	if (beyond > (double)g->mem.overhead_kib)
 		g->mem.overhead_kib = (uint64_t)beyond;

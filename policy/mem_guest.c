@@ -109,8 +109,9 @@ void guest_observe(const struct mem_tunables *tune, struct guest *g, double inte
 static void boot(const struct mem_tunables *tune, struct guest *g)
 {
 	double room = fmin(tune->boot_part * (double)g->now.max_kib, tune->boot_kib);
+	bool silent = g->plan.reason == MEM_NO_DRIVER && g->need.silent;
 
-	if (g->plan.reason != MEM_BOOTING || g->mem.command_ns >= g->need.boot_ns)
+	if ((g->plan.reason != MEM_BOOTING && !silent) || g->mem.command_ns >= g->need.boot_ns)
 		return;
 	room = g->now.policy.startup_kib ? (double)g->now.policy.startup_kib
 					 : fmax(room, (double)g->mem.before_kib);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/array.h"
+#include "lib/units.h"
 #include "policy/ledger.h"
 #include "policy/mem_observe.h"
 
@@ -54,6 +55,7 @@ static void guest_confine(const struct mem_tunables *tune, struct guest *g)
 	if (!g->now.limit_kib)
 		return;
 	most = fmax((double)g->now.limit_kib - ledger_overhead(tune, g), (double)p->min_kib);
+	most = fmax(most, KIB_PER_MIB); /* 0 would be none */
 	if (!p->max_kib || most < (double)p->max_kib)
 		p->max_kib = (uint64_t)most;
 }

@@ -100,7 +100,7 @@ enum guest_state {
 struct guest_figures {
 	enum guest_state state;
 	struct guest_policy policy; /* what its owner asked for */
-	bool locked;   /* known not to give pages back: VFIO, SEV, mlock, hugepages */
+	bool locked;   /* known not to give pages back: VFIO, SEV, mlock */
 	bool unproven; /* which of these nobody could tell: its RSS has to show it */
 	uint64_t
 		huge_kib; /* of its RAM in hugepages: set aside, not in RSS, never given back */

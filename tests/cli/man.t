@@ -29,8 +29,8 @@ for long in $(./vmbal --help | sed -nE 's/^ {6}(--[a-z-]+).*/\1/p'); do
 done
 
 while read -r command; do
-	holds "command $command is explained" "" grep -qE "^(\.It )?\.?Cm $command( |\$)" $page
-done < <(./vmbal --help | sed -nE 's/^  ([a-z]+) .*/\1/p')
+	holds "command ${command% *} is explained" "" grep -qxE "\.(It )?Cm ${command/SECONDS/Ar seconds}" $page
+done < <(./vmbal --help | sed -nE 's/^  ([a-z]+)( +SECONDS|) .*/\1\2/p' | tr -s ' ')
 
 # A reason is a tag, with a sentence below it.
 while read -r reason; do

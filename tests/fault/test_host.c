@@ -464,7 +464,7 @@ static void hugepages(void **state)
 			 DEVICES_OF(DEVICE("virtio-mem", "<pagesize unit='KiB'>2048</pagesize>",
 					   "<size unit='KiB'>8000</size>"
 					   "<current unit='KiB'>600</current>"))),
-		  600 },
+		  8000 },
 		{ MEMORY(9000, "<hugepages/>",
 			 DEVICES_OF(DEVICE("nvdimm", "<path>/dev/dax</path>",
 					   "<size unit='KiB'>8000</size>"))),

@@ -151,18 +151,23 @@ static void all_fail_for_a_while(void **state)
 static void all_of_it_or_nothing(void **state)
 {
 	static const char kind[] =
-		"<domain><memoryBacking><hugepages/></memoryBacking><devices><disk/>"
-		"<hostdev type='pci'/></devices></domain>";
+		"<domain><memory unit='KiB'>5000</memory><memoryBacking><hugepages>"
+		"<page size='2048' unit='KiB' nodeset='1'/></hugepages></memoryBacking><cpu><numa>"
+		"<cell id='0' memory='2000'/><cell id='1' memory='1000'/></numa></cpu><devices>"
+		"<disk/><hostdev type='pci'/><memory model='dimm'><source>"
+		"<pagesize unit='KiB'>2048</pagesize></source><target><size unit='KiB'>2000</size>"
+		"</target></memory></devices></domain>";
+	bool locked;
+	uint64_t huge_kib;
 	static const char policy[] = "<policy min='1G' cpu='off'/>";
 	static struct topology whole, t;
 	unsigned n = fake_allocations();
 
 	(void)state;
 	assert_int_equal(topology_parse(nodes, &whole), 0);
-	n = fake_allocations() - n;
+	assert_int_equal(memory_kind_parse(kind, &locked, &huge_kib), 0);
+	n = fake_allocations() - n; /* of both: more than of each */
 	for (unsigned k = 1; k <= n; k++) {
-		bool locked = false;
-		uint64_t huge_kib = 0;
 		struct guest_policy p = { 0 };
 		char error[128];
 
@@ -171,7 +176,7 @@ static void all_of_it_or_nothing(void **state)
 			assert_memory_equal(&t, &whole, sizeof(t));
 		fake_starve_at(k, false);
 		if (memory_kind_parse(kind, &locked, &huge_kib) == 0)
-			assert_true(locked && huge_kib);
+			assert_true(locked && huge_kib == 3000);
 		fake_starve_at(k, false);
 		if (metadata_parse(policy, &p, error, sizeof(error)) == 0)
 			assert_true(p.cpu_off && p.min_kib == 1 << 20);

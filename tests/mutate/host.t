@@ -17,7 +17,7 @@ mutate "devices whose data QEMU copies pin nothing" metadata.c 's|strcmp\(\(cons
 mutate "hugepages of one cell are no other's" metadata.c 's/!cpuset_has\(&cells, \(unsigned\)cell\)/false/'
 mutate "pages as the host has them are not huge" metadata.c 's/return page_kib > .*/return true;/'
 mutate "a memory device has pages of its own" metadata.c 's/page \? !is_huge\(kib_of\(page, NULL\)\)/false ? true/'
-mutate "... or those of its cell" metadata.c 's/!cell_is_huge\(hugepages, \(int\)cell\)/true/'
+mutate "... or those of its cell" metadata.c 's/: !cell_is_huge.*/: true)/'
 mutate "files are no hugepages" metadata.c 's/return ram;/return true;/'
 mutate "who is not managed is asked, too" virt_learn.c 's/learn_unmanaged\(v, d\);/;/'
 mutate "changed metadata are noticed" virt_table.c 's/d && event\[i\].kind == EVENT_POLICY/false/'

@@ -261,6 +261,24 @@ static void who_stays_silent_has_no_driver(void **state)
 	assert_true(r.g[0].plan.claim_kib < 2048 * MIB);
 }
 
+/* While it is paused it cannot boot; then it is to boot with room all the same. */
+static void a_boot_that_was_paused_has_room(void **state)
+{
+	struct rig r = rig(1, 300, 150);
+
+	(void)state;
+	ticks(&r, 20);
+	r.silent[0] = true;
+	r.g[0].now.boot_id = 2;
+	r.g[0].now.state = GUEST_PAUSED;
+	ticks(&r, 70);
+	assert_int_equal(r.g[0].mem.target_kib, r.g[0].now.actual_kib);
+	r.g[0].now.state = GUEST_RUNNING;
+	tick(&r);
+	assert_int_equal(r.g[0].plan.reason, MEM_BOOT);
+	assert_int_equal(r.g[0].mem.target_kib, 512 * MIB);
+}
+
 /* Its driver has no statistics, or nobody asks for them: the balloon shows that it is there. */
 static void a_balloon_that_moves_has_a_driver(void **state)
 {
@@ -467,6 +485,7 @@ int main(void)
 		cmocka_unit_test(untouched_memory_frees_nothing_and_is_no_fault),
 		cmocka_unit_test(a_squeezed_guest_restarts_with_room),
 		cmocka_unit_test(who_stays_silent_has_no_driver),
+		cmocka_unit_test(a_boot_that_was_paused_has_room),
 		cmocka_unit_test(a_balloon_that_moves_has_a_driver),
 		cmocka_unit_test(startup_size_is_the_owners_word),
 		cmocka_unit_test(a_grant_is_a_claim_before_it_is_taken_up),

@@ -151,8 +151,8 @@ static void a_hard_limit_is_a_maximum(void **state)
 		uint64_t hard_mib, owner_mib, min_mib, vmm_mib, max_mib;
 	} cases[] = {
 		{ 0, 0, 0, 0, 0 }, /* none */
-		{ 150, 0, 0, 0, 118 },   { 150, 0, 0, 70, 80 },
-		{ 150, 110, 0, 0, 110 },                       /* its owner wants less */
+		{ 30, 0, 0, 0, 1 },      { 150, 0, 0, 0, 118 },
+		{ 150, 0, 0, 70, 80 },   { 150, 110, 0, 0, 110 }, /* its owner wants less */
 		{ 150, 130, 0, 0, 118 }, { 30, 0, 90, 0, 90 }, /* it is squeezed no further */
 	};
 
