@@ -1,16 +1,17 @@
 #compdef vmbal vcpu_scheduler memory_coordinator
 # Completion of vmbal, vcpu_scheduler and memory_coordinator for zsh: a file _vmbal in its fpath.
 
-local help last=${words[CURRENT-1]}
+local help last=${words[CURRENT-1]} value=
 help=$(_call_program options "$words[1] --help" 2>/dev/null)
 
-# A loop is followed by its SECONDS.
+# What follows is a number after a loop, and after an option what --help calls it.
 ! grep -qE "^  $last +SECONDS" <<<"$help" 2>/dev/null || return
-case $last in
--c | --connect) compadd qemu:///system ;;
--g | --guests) compadd -- ${(f)"$(_call_program guests virsh --readonly --quiet list --name 2>/dev/null)"} ;;
--m | --host-memory | --host-reserve | --overcommit | --cpus) ;;
---metrics) _files -g '*.prom' ;;
+[[ $last != -* || $last = *[^a-z-]* ]] || value=$(sed -nE "s/^ +(-., )?$last(, --[a-z-]+)? ([A-Z]+)( .*|$)/\3/p" <<<"$help")
+case $value in
+URI) compadd qemu:///system ;;
+PATTERN) compadd -- ${(f)"$(_call_program guests virsh --readonly --quiet list --name 2>/dev/null)"} ;;
+FILE) _files -g '*.prom' ;;
+?*) ;;
 *)
 	# Of an option that is a choice, the words that --help shows, such as host|guests.
 	local -a choices

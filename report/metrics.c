@@ -124,9 +124,9 @@ static void cpu_figures(FILE *f, const struct cpu_host *h, const struct cpu_repo
 	single(f, "pcpu_imbalance_cpus", "gauge", r->imbalance / POINTS_PER_CPU,
 	       "Standard deviation of the bins' loads");
 	single(f, "pcpu_peak_load_ratio", "gauge", r->peak,
-	       "Load of the fullest bin over its capacity");
+	       "Peak load: that of the fullest bin, over its capacity");
 	single(f, "pcpu_lower_bound_ratio", "gauge", r->lower_bound,
-	       "Load of the fullest bin in the best placement");
+	       "Lower bound of the peak load: that of the best placement");
 	single(f, "cpu_unmet_demand_cpus", "gauge", unmet_cpus(h),
 	       "Demand that no placement on this host satisfies");
 	head(f, "pcpu_load_cpus", "gauge", "What is asked for, by bin (its first pCPU)");

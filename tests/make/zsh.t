@@ -33,4 +33,5 @@ holds "files" "" test "$(completes ./vmbal --metrics '')" = files
 holds "no complaint of a value" "$(completes ./vmbal --metrics=/a/b.prom '' | grep -v ^--)" \
 	test "$(completes ./vmbal --metrics=/a/b.prom '' | grep -v ^--)" = "$(printf 'cpu\nmem\nrestore')"
 holds "nothing for a number" "" test -z "$(completes ./vmbal cpu '')"
+holds "... nor a size" "" test -z "$(completes ./vmbal -m '')$(completes ./vmbal --host-reserve '')"
 plan

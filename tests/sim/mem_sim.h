@@ -37,7 +37,7 @@ struct mem_figures {
 	double starved_s;           /* guest-seconds under 100 MiB free */
 	double dead_s;              /* guest-seconds after such a death */
 	unsigned bursts;            /* times a guest fell under 100 MiB free */
-	double idle_mib; /* sum over time: what guests hold beyond use + 224 MiB, without ... */
+	double idle_mib; /* sum over time: what guests hold beyond use + comfort, without ... */
 	double caches_mib; /* ... the part of that which is page cache */
 	double ticks;
 };

@@ -210,7 +210,7 @@ static void caches(void)
 	t = mem_sim_truth(s, 0);
 	ok(t.actual_kib - t.use_kib - t.unused_kib > 690 * MIB, "caches: they stay (%.0f MiB)",
 	   (double)(t.actual_kib - t.use_kib - t.unused_kib) / MIB);
-	ok(t.unused_kib >= 128 * MIB && t.unused_kib < 320 * MIB,
+	ok((double)t.unused_kib >= mem_tunables_default.unused_kib && t.unused_kib < 320 * MIB,
 	   "caches: beside them 128 MiB stay unused, and no more than is not clearly idle (%.0f MiB)",
 	   (double)t.unused_kib / MIB);
 	quiet(s, "caches", 10);
@@ -267,7 +267,9 @@ static void given_back(void)
 	before = (double)plant_mem_available(s->plant) / MIB;
 	mem_sim_run(s, 600);
 	for (size_t i = 0; i < 4; i++)
-		ok(mem_sim_truth(s, i).free_kib < (224 + 96 + 16) * MIB,
+		ok(mem_sim_truth(s, i).free_kib < mem_tunables_default.comfort_kib +
+							  mem_tunables_default.idle_kib +
+							  16 * MIB,
 		   "idle for ten minutes: guest %zu has comfort and no more (%.0f MiB free)", i,
 		   (double)mem_sim_truth(s, i).free_kib / MIB);
 	ok((double)plant_mem_available(s->plant) / MIB > before + 4 * 1100,

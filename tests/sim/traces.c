@@ -29,7 +29,7 @@
 #define GROWTH_KIB_S (45.0 * MIB)  /* what no balloon can follow */
 #define SHARE        0.95          /* of the hosts that must lose nobody */
 #define SPARE_KIB    (100.0 * MIB) /* what even a clairvoyant leaves each guest */
-#define START_KIB    (224.0 * MIB) /* beyond use, at the start */
+#define START_KIB    (mem_tunables_default.comfort_kib) /* beyond use, at the start */
 #define OTHERS_KIB   (150.0 * MIB) /* the host's own programs */
 #define VMM_KIB      (30.0 * MIB)  /* a QEMU process beside its guest's memory */
 #define EVENT_KIB    (64.0 * MIB)  /* in one sample: a growth to be met */

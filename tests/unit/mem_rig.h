@@ -20,6 +20,8 @@
 #define MIB    ((uint64_t)KIB_PER_MIB)
 #define GIB    (1024 * MIB)
 #define GUESTS 4
+/* A default of the policy in whole KiB. */
+#define TUNED(field) ((uint64_t)mem_tunables_default.field)
 
 /* A host and guests whose figures the test sets; balloons do just what they are told. */
 struct rig {

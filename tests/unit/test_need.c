@@ -13,8 +13,8 @@
 #include "policy/mem.h"
 #include "policy/need.h"
 
-#define MIB       ((uint64_t)KIB_PER_MIB)
-#define INTERVAL  5.0
+#define MIB      ((uint64_t)KIB_PER_MIB)
+#define INTERVAL 5.0
 
 struct feed {
 	struct guest g;
@@ -157,8 +157,10 @@ static void growth_is_seen_at_once_and_halves(void **state)
 	uses_for(&f, 400, 3);
 	uses(&f, 440);
 	near(f.g.plan.growth_kib_s / MIB, 40, 1);
-	near(mib(f.g.plan.survive_kib), 440 + 64 + 3 * 40, 2);
-	near(mib(f.g.plan.need_kib), 440 + 128 + 6 * 40, 2);
+	near(mib(f.g.plan.survive_kib),
+	     440 + mib((uint64_t)mem_tunables_default.floor_kib) + 3 * 40, 2);
+	near(mib(f.g.plan.need_kib),
+	     440 + mib((uint64_t)mem_tunables_default.need_kib) + 6 * 40, 2);
 	uses_for(&f, 440, 5);
 	near(f.g.plan.growth_kib_s / MIB, 20, 1);
 }
@@ -277,7 +279,8 @@ static void swapping_out_is_a_debt(void **state)
 	f.g.now.swap_out_kib += 100 * MIB;
 	uses(&f, 300); /* what went out made room */
 	assert_true(f.g.need.swapping);
-	near(mib(f.g.plan.floor_kib), 400 + 100 + 64, 1);
+	near(mib(f.g.plan.floor_kib), 400 + 100 + mib((uint64_t)mem_tunables_default.floor_kib),
+	     1);
 	f.g.now.swap_out_kib = 0; /* a counter that goes back is no swapping */
 	uses(&f, 300);
 	assert_false(f.g.need.swapping);
