@@ -271,7 +271,6 @@ static void learn_cpu(struct virt *v, struct domain *d, unsigned nvcpus)
 static void learn_kind(struct virt *v, struct domain *d)
 {
 	pid_t pid = domain_pid(v, d);
-
 	bool locked = false;
 
 	d->unproven = pid <= 0 || qemu_memory_kind(pid, &locked, &d->huge_kib) < 0;
