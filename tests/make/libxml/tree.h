@@ -35,6 +35,8 @@ extern void (*xmlFree)(void *p);
 void xmlFreeDoc(xmlDocPtr doc);
 xmlNodePtr xmlDocGetRootElement(xmlDocPtr doc);
 xmlChar *xmlGetProp(xmlNodePtr node, const xmlChar *name);
+xmlAttrPtr xmlHasProp(xmlNodePtr node, const xmlChar *name);
+xmlChar *xmlNodeGetContent(xmlNodePtr node);
 xmlChar *xmlNodeListGetString(xmlDocPtr doc, xmlNodePtr list, int inline_entities);
 
 #endif
