@@ -152,13 +152,13 @@ static bool is_huge(uint64_t page_kib)
 }
 
 /* Has this cell of the guest its memory in pages larger than usual? */
-static bool cell_is_huge(xmlNodePtr hugepages, int cell)
+static bool cell_is_huge(xmlNodePtr hugepages, uint64_t cell)
 {
 	xmlNodePtr page = xml_child(hugepages, "page");
 	bool huge = hugepages && !page; /* those that are usual on this host */
 	struct cpuset cells;
 
-	if (cell < 0 || cell >= PCPU_MAX)
+	if (cell >= PCPU_MAX)
 		return huge;
 	for (; page; page = xml_next(page)) {
 		bool some = xmlHasProp(page, (const xmlChar *)"nodeset") != NULL;
@@ -178,10 +178,9 @@ static uint64_t device_huge_kib(xmlNodePtr device, xmlNodePtr hugepages)
 {
 	xmlNodePtr target = xml_child(device, "target"), node = xml_child(target, "node");
 	xmlNodePtr page = xml_child(xml_child(device, "source"), "pagesize");
-	uint64_t cell = node ? kib_of(node, NULL) : 0;
+	uint64_t cell = node ? kib_of(node, NULL) : 0; /* a number, and no unit to it */
 
-	if (page ? !is_huge(kib_of(page, NULL))
-		 : !cell_is_huge(hugepages, cell < PCPU_MAX ? (int)cell : PCPU_MAX))
+	if (page ? !is_huge(kib_of(page, NULL)) : !cell_is_huge(hugepages, cell))
 		return 0;
 	return kib_of(xml_child(target, "size"), NULL);
 }
@@ -207,10 +206,10 @@ static uint64_t huge_kib_of(xmlNodePtr root)
 	uint64_t huge = 0, rest = memory ? kib_of(memory, NULL) : SIZE_MAX_KIB;
 	bool has_cells = cell != NULL;
 
-	for (int k = 0; cell; cell = xml_next(cell), k++) {
+	for (unsigned k = 0; cell; cell = xml_next(cell), k++) {
 		int id = xml_number(cell, "id");
 
-		if (cell_is_huge(hugepages, id < 0 ? k : id))
+		if (cell_is_huge(hugepages, id < 0 ? k : (unsigned)id))
 			huge += kib_of(cell, "memory");
 	}
 	for (; device; device = xml_next(device)) {

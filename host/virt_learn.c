@@ -278,14 +278,13 @@ static void learn_kind(struct virt *v, struct domain *d)
 }
 
 /* Guests whose pages do not come back to the host, or never came from its free memory. */
-static int learn_memory_kind(struct virt *v, struct domain *d)
+static int learn_memory_kind(struct domain *d)
 {
 	char *xml;
 	int result;
 
 	if (!xml_is_read()) {
-		d->locked = false;
-		learn_kind(v, d);
+		d->locked = false; /* of another run; see guests_learn_mem() */
 		return 0;
 	}
 	xml = virDomainGetXMLDesc(d->ref, 0);
@@ -340,7 +339,7 @@ static void learn_policy(struct virt *v, struct domain *d)
 	int result = 0;
 
 	if ((!xml && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN_METADATA) ||
-	    learn_memory_kind(v, d) < 0)
+	    learn_memory_kind(d) < 0)
 		goto failed;
 	result = learn_metadata(d, xml, error, sizeof(error));
 	if (result < 0 && !error[0])
@@ -361,7 +360,7 @@ failed:
 /* Nothing is asked of it, but what it may touch is booked. */
 static void learn_unmanaged(struct virt *v, struct domain *d)
 {
-	if (learn_memory_kind(v, d) < 0)
+	if (learn_memory_kind(d) < 0)
 		learn_failed(v, d, &d->policy, "its definition cannot be read");
 	else
 		attempt_done(&d->policy, d->name, d->name);
@@ -443,10 +442,12 @@ void guests_learn_mem(struct virt *v)
 
 		if (!d->record)
 			continue;
-		if (is_due(v, &d->policy) && d->managed)
-			learn_policy(v, d);
-		else if (is_due(v, &d->policy))
-			learn_unmanaged(v, d);
+		if (is_due(v, &d->policy)) {
+			if (d->managed)
+				learn_policy(v, d);
+			else
+				learn_unmanaged(v, d);
+		}
 		/* Its process may not have been found before, or pins memory by now. */
 		if (!xml_is_read())
 			learn_kind(v, d);
