@@ -3,7 +3,7 @@
 # shellcheck source=tests/mutate/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-begin policy unit/test_mem unit/test_ledger unit/test_balloon unit/test_mem_observe unit/test_need \
+begin policy unit/test_mem unit/test_ledger unit/test_balloon unit/test_boot unit/test_mem_observe unit/test_need \
 	unit/test_share sim/t_mem sim/t_mem_odd sim/t_mem_random sim/t_mem_churn
 
 # What a guest needs.
