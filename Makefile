@@ -79,7 +79,7 @@ help:
 	@echo "make install    to \$$(DESTDIR)\$$(PREFIX), /usr/local by default"
 	@echo "make demo       real guests, before and after (installs what is missing; root)"
 	@echo "make cases      what a monitor shows of the course's cases, to docs/cases, on real guests (root)"
-	@echo "make check      the tests, in a quarter of an hour (installs what is missing; root)"
+	@echo "make check      the tests, in about 20 minutes (installs what is missing; root)"
 	@echo "make check-all  what takes longer: mutations, sanitizers, rarer events of real guests"
 	@echo "make bench      figures of the policies on random simulated hosts"
 	@echo "make bench-traces TRACES=DIR: memory that hosts of recorded machines need, by rule"
