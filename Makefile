@@ -228,7 +228,8 @@ soak: deps
 	SOAK_SECONDS=$(SOAK_SECONDS) tests/run tests/soak/guests
 
 # With sanitizers: the program, for the tests on real guests, and the simulations.
-sanitized:
+# After units, which is made in the same folder.
+sanitized: units
 	$(MAKE) B=build/asan SAN=address,undefined build/asan/vmbal sims
 	$(MAKE) B=build/tsan SAN=thread build/tsan/vmbal
 
