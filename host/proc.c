@@ -46,7 +46,9 @@ const char *proc_root(void)
 /*
  * "cpuN user nice system idle iowait irq softirq steal guest guest_nice", in ticks.  Guest
  * time is part of user already.  Time stolen by a hypervisor below us is lost to our
- * guests like any other use, so it counts as busy.
+ * guests like any other use, so it counts as busy; but not as bound to its pCPU as interrupts
+ * are: one that wakes often waits for its hypervisor each time, so that an idle pCPU has been seen
+ * to lose 43 % so, and 5 % as soon as it had its half of the guests.
  */
 static int cpu_line(const char *line, struct cpu_time *cpu, size_t n)
 {
@@ -61,7 +63,7 @@ static int cpu_line(const char *line, struct cpu_time *cpu, size_t n)
 		return -1;
 	cpu[number].busy_ns = (t[0] + t[1] + t[2] + t[5] + t[6] + t[7]) * tick_ns;
 	cpu[number].idle_ns = (t[3] + t[4]) * tick_ns;
-	cpu[number].irq_ns = (t[5] + t[6] + t[7]) * tick_ns;
+	cpu[number].irq_ns = (t[5] + t[6]) * tick_ns;
 	return 0;
 }
 

@@ -26,7 +26,7 @@ enum grain {
 struct bin_figures {
 	double capacity; /* CPUs of the strongest kind that its pCPUs which are ours make up */
 	double busy; /* of these measured busy in the last interval, by anybody; < 0: unknown */
-	double irq;  /* the part of busy that interrupts and a hypervisor below us took */
+	double irq;  /* the part of busy that interrupts took */
 	unsigned pcpus; /* the number of its pCPUs that are online and ours to use */
 	int core;       /* equal numbers share a core, a cache, a NUMA node; < 0: unknown */
 	int cache;

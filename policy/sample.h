@@ -39,7 +39,7 @@ struct topology {
 /* A pCPU's counters since boot.  Both 0: it is not online. */
 struct cpu_time {
 	uint64_t busy_ns, idle_ns;
-	uint64_t irq_ns; /* the part of busy_ns that was interrupts and steal */
+	uint64_t irq_ns; /* the part of busy_ns that was interrupts */
 };
 
 /* One vCPU's counters, as sampled. */

@@ -79,6 +79,7 @@ static void pcpu_times(void **state)
 	assert_int_equal(proc_cpu_times(t, 4), 0);
 	assert_int_equal(t[0].busy_ns, (1 + 2 + 3 + 6 + 7 + 8) * tick_ns);
 	assert_int_equal(t[0].idle_ns, (4 + 5) * tick_ns);
+	assert_int_equal(t[0].irq_ns, (6 + 7) * tick_ns); /* 8: stolen, bound to no pCPU */
 	assert_int_equal(t[1].busy_ns + t[1].idle_ns, 0); /* offline */
 	assert_int_equal(t[2].idle_ns, 5 * tick_ns);
 	assert_int_equal(t[3].busy_ns + t[3].idle_ns, 0);

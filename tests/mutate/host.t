@@ -5,7 +5,8 @@
 
 # The quick ones first: most of what is left out is seen by one of them.
 begin host unit/test_mem_observe fault/test_sample fault/test_virt fault/test_state fault/test_loops fault/test_host \
-	fault/test_shape fault/test_pcpu fault/test_qemu fault/test_hung fault/test_starved fault/test_chain
+	fault/test_shape fault/test_pcpu fault/test_qemu fault/test_hung fault/test_starved fault/test_chain \
+	fault/test_machine
 
 # What happens between two samples.
 mutate "a restart is noticed by the domain's id" virt_table.c 's/restarted = d->id != .*/restarted = false;/'
@@ -61,6 +62,7 @@ mutate "... or its lack is said" virt_read.c 's/say_waitless\(v, d\)/(void)say_w
 # Whose figures.
 mutate "this machine's pCPUs are read from /proc" virt_host.c \
 	'/^int pcpus_read/,/^}/s/if \(v->local\)/if (false)/'
+mutate "stolen time is no interrupt" proc.c 's/(irq_ns = .t\[5\] \+ t\[6\])/\1 + t[7]/'
 mutate "another machine's memory is read through libvirt" virt_host.c \
 	'/^void host_memory/,/^}/s/if \(v->local\)/if (true)/'
 mutate "another machine is told by its URI" virt.c "s/server && server\[3\] == '\/'/true/"
