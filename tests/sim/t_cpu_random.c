@@ -2,9 +2,10 @@
  * t_cpu_random.c - random simulated hosts under the CPU policy, against the bound.
  *
  *	t_cpu_random [-bov] [-p OPEN_SHARE] [-n HOSTS] [-s SEED] [-t INTERVALS]
- *		[-T NAME=VALUE]...
+ *		[-c INTERVALS] [-T NAME=VALUE]...
  *
  * -b: the hosts have background load: daemons, unbound and bound, interrupts.
+ * -c: so often all guests' loads are drawn anew; figures only, as the bars are for steady ones.
  * -o: samples tell the true demands.
  * -T: one of the policy's tunables, such as start_points=4.
  *
@@ -39,6 +40,7 @@
 
 struct result {
 	double load;          /* of the host's capacity */
+	double wanted, open;  /* by its guests, CPUs; the share of them that do open work */
 	double early, late;   /* mean true fullest / LB before and after SETTLED */
 	double best;          /* what planning on the truth reaches, / LB */
 	unsigned first, pins; /* pins before and after SETTLED */
@@ -52,6 +54,7 @@ static const char *const start_name[] = { "pinned at random", "all on one", "unp
 /* Mean share of vCPUs whose work arrives at its own rate (open loop). */
 static double open_share = 0.3;
 static bool background;
+static unsigned change; /* intervals after which loads are drawn anew; 0: never */
 static struct cpu_tunables tune;
 
 /* A demand before scaling: hogs, heavy, middling, light. */
@@ -107,6 +110,36 @@ static double add_background(struct sim *s, unsigned m, uint64_t seed)
 	return sum;
 }
 
+static struct plant_load random_load(struct plant *dice, double open, double demand)
+{
+	struct plant_load l = {
+		.work = plant_uniform(dice) < open ? PLANT_OPEN : PLANT_CLOSED,
+		.demand = demand,
+		.burst_ms = 2 + 38 * pow(plant_uniform(dice), 2),
+		.wobble = 0.05,
+	};
+
+	return l;
+}
+
+/* What each of n vCPUs wants, of this sum of CPUs. */
+static void random_demands(struct plant *dice, double *d, unsigned n, double sum)
+{
+	for (unsigned i = 0; i < n; i++)
+		d[i] = raw(dice);
+	scale(d, n, fmin(fmax(0.1, sum), n));
+}
+
+/* Other loads for all guests, together as before. */
+static void redraw(struct sim *s, struct plant *dice, const struct result *r)
+{
+	double d[SIM_VCPUS];
+
+	random_demands(dice, d, r->n, r->wanted);
+	for (unsigned i = 0; i < r->n; i++)
+		sim_set_load(s, i, random_load(dice, r->open, d[i]));
+}
+
 static struct sim *random_host(uint64_t seed, struct result *r, unsigned *start)
 {
 	struct plant *dice = plant_new(1, seed + 7777);
@@ -116,25 +149,20 @@ static struct sim *random_host(uint64_t seed, struct result *r, unsigned *start)
 	double load = exact ? 1 : 0.3 + plant_uniform(dice) * 1.2;
 	double open = plant_uniform(dice) * 2 * open_share;
 	struct sim *s = sim_new(m, seed);
-	double d[64], sum = 0, others = background ? add_background(s, m, seed) : 0;
+	double d[SIM_VCPUS], sum = 0, others = background ? add_background(s, m, seed) : 0;
 
 	*start = (unsigned)(plant_uniform(dice) * 4);
-	for (unsigned i = 0; i < n; i++)
-		d[i] = raw(dice);
-	scale(d, n, fmin(fmax(0.1, load * m - others), n));
+	random_demands(dice, d, n, load * m - others);
 	for (unsigned i = 0; i < n; i++) {
-		struct plant_load l = {
-			.work = plant_uniform(dice) < open ? PLANT_OPEN : PLANT_CLOSED,
-			.demand = d[i],
-			.burst_ms = 2 + 38 * pow(plant_uniform(dice), 2),
-			.wobble = 0.05,
-		};
+		struct plant_load l = random_load(dice, open, d[i]);
 		int at[] = { (int)(plant_uniform(dice) * m), 0, -1, (int)(i % m) };
 
 		sim_guest(s, l, at[*start]);
 		sum += d[i];
 	}
-	*r = (struct result){ .load = (sum + others) / m, .n = n, .m = m };
+	*r = (struct result){
+		.load = (sum + others) / m, .wanted = load * m - others, .open = open, .n = n, .m = m
+	};
 	plant_free(dice);
 	return s;
 }
@@ -144,6 +172,7 @@ static struct result run_host(uint64_t seed, unsigned ticks, bool verbose, bool 
 {
 	struct result r;
 	struct sim *s = random_host(seed, &r, start);
+	struct plant *dice = plant_new(1, seed + 3333);
 	double bound;
 
 	s->conf.tune = tune;
@@ -152,6 +181,8 @@ static struct result run_host(uint64_t seed, unsigned ticks, bool verbose, bool 
 	for (unsigned k = 0; k < ticks; k++) {
 		double ratio;
 
+		if (change && k > 0 && k % change == 0)
+			redraw(s, dice, &r);
 		sim_tick(s);
 		ratio = sim_peak(s, &bound) / bound;
 		if (k < SETTLED) {
@@ -164,6 +195,7 @@ static struct result run_host(uint64_t seed, unsigned ticks, bool verbose, bool 
 	}
 	r.last = s->report;
 	r.best = sim_best(s);
+	plant_free(dice);
 	sim_free(s);
 	return r;
 }
@@ -225,13 +257,15 @@ int main(int argc, char **argv)
 	int c;
 
 	tune = cpu_tunables_default;
-	while ((c = getopt(argc, argv, "bovn:s:t:p:T:")) != -1) {
+	while ((c = getopt(argc, argv, "bovn:s:t:c:p:T:")) != -1) {
 		if (c == 'n')
 			hosts = (unsigned)atoi(optarg);
 		else if (c == 's')
 			seed = strtoull(optarg, NULL, 10);
 		else if (c == 't')
 			ticks = (unsigned)atoi(optarg);
+		else if (c == 'c')
+			change = (unsigned)atoi(optarg);
 		else if (c == 'p')
 			open_share = atof(optarg);
 		else if (c == 'T')
@@ -267,6 +301,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < 4; i++)
 		print(start_name[i], &by[i]);
 	print("all", &all);
+	if (change)
+		return 0;
 	printf("1..4\n");
 	ok(&k, all.late / all.hosts <= (background ? LATE_BAR_B : LATE_BAR),
 	   "mean true peak/LB", all.late / all.hosts);
