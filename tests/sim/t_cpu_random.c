@@ -160,9 +160,11 @@ static struct sim *random_host(uint64_t seed, struct result *r, unsigned *start)
 		sim_guest(s, l, at[*start]);
 		sum += d[i];
 	}
-	*r = (struct result){
-		.load = (sum + others) / m, .wanted = load * m - others, .open = open, .n = n, .m = m
-	};
+	*r = (struct result){ .load = (sum + others) / m,
+			      .wanted = load * m - others,
+			      .open = open,
+			      .n = n,
+			      .m = m };
 	plant_free(dice);
 	return s;
 }
