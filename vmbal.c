@@ -20,6 +20,7 @@
 #define INTERVAL_VALID "must be a decimal number from " INTERVAL_RANGE
 #define STATUS_LEN     256  /* bytes */
 #define ERROR_LEN      1024 /* bytes: an error, or the line of settings */
+#define LOST_NS        (5 * NS_PER_S) /* a loop that is stuck for so long does not come back */
 
 enum exit_status {
 	EXIT_DONE,
@@ -361,18 +362,29 @@ static int next_signal(const sigset_t *set)
 	return got < 0 ? 0 : got; /* EAGAIN, or EINTR after a stop */
 }
 
+/*
+ * Is a loop stuck for good?  Then whoever supervises us is to start us anew, as a service manager
+ * with a watchdog does by itself.  Not at once: after a stop (SIGSTOP) all look stuck.
+ */
+static bool is_lost(bool fresh)
+{
+	static int64_t since_ns;
+	static bool stuck;
+	int64_t now_ns = proc_now_ns();
+
+	log_change(&stuck, !fresh, options.uri, "libvirt does not answer");
+	if (fresh || since_ns == 0)
+		since_ns = fresh ? 0 : now_ns;
+	return !fresh && now_ns - since_ns >= LOST_NS && !notify_watchdog_ns();
+}
+
 /* Until told to stop, or with --once until each loop has said by SIGUSR2 that it is done. */
 static enum exit_status wait_for_end(struct virt *virt, const sigset_t *set)
 {
-	bool stuck = false;
-
 	while (!loops_done()) {
-		bool fresh = tell_manager();
 		int got;
 
-		if (!options.once)
-			log_change(&stuck, !fresh, options.uri, "libvirt does not answer");
-		if (!fresh && options.once) {
+		if (is_lost(tell_manager())) {
 			log_msg(LOG_PRIO_ERR, "libvirt does not answer: giving up");
 			return EXIT_FAILED;
 		}

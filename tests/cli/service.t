@@ -213,6 +213,26 @@ within "... and said" "$(grep -c 'libvirt does not answer' "$work/stuck")" 1 1
 kill -KILL "$pid"
 wait "$faketime" 2>/dev/null
 unset NOTIFY_SOCKET
+timeout 20 faketime -f '+0 x30' "$program" -c "$uri" cpu 1 >/dev/null 2>"$work/lost"
+status=$?
+holds "stuck for longer, without a watchdog: ends with 1" "$status: $(cat "$work/lost")" \
+	test $status -eq 1
+holds "... says why" "$(cat "$work/lost")" grep -q 'does not answer: giving up' "$work/lost"
+holds "... and what can put back what is left" "$(cat "$work/lost")" \
+	grep -q "'vmbal restore' can put back" "$work/lost"
+faketime -f '+0 x30' "$program" -c "$uri-none" cpu 1 >/dev/null 2>"$work/stopped" &
+faketime=$!
+wait_for 'Failed to connect' "$work/stopped"
+pid=$(pgrep -P "$faketime")
+pids+=("$pid")
+kill -STOP "$pid"
+sleep 3
+kill -CONT "$pid"
+sleep 1
+holds "stopped for longer: goes on" "$(cat "$work/stopped")" kill -0 "$pid"
+kill "$pid"
+wait "$faketime"
+holds "... and ends with 0" "$(cat "$work/stopped")" test $? -eq 0
 "$program" -c "$uri" cpu 1 mem 1 >/dev/null 2>"$work/hung" &
 pid=$!
 pids+=("$pid")
