@@ -281,6 +281,7 @@ static void vcpus_merge(struct look *l, double elapsed_ns)
 		memset(v, 0, sizeof(*v));
 		if (old)
 			*v = *old;
+		v->past.widened &= b && b->run == c->run; /* a new run has its definition's mask */
 		vcpu_identify(l, v, c);
 		vcpu_measure(v, c, b, elapsed_ns);
 		l->view->count[n++] = c;

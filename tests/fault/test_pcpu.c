@@ -726,6 +726,20 @@ static void parts_of_nodes_are_widened(void **state)
 	}
 	assert_int_equal(on[0], 4);
 	assert_int_equal(on[1], 4);
+	for (unsigned i = 0; i < 8; i++) { /* as started anew, by its definition */
+		uint64_t first = fake_mask_of(i, 0) & 0x11;
+
+		fake_restart_guest(i);
+		fake_mask(i, 0, first);
+	}
+	ticks(30);
+	for (unsigned i = 0; i < 8; i++)
+		assert_true(fake_mask_of(i, 0) == 0x0f || fake_mask_of(i, 0) == 0xf0);
+	for (unsigned i = 0; i < 8; i++) /* by somebody who means it */
+		fake_mask(i, 0, fake_mask_of(i, 0) & 0x11);
+	ticks(30);
+	for (unsigned i = 0; i < 8; i++)
+		assert_true(fake_mask_of(i, 0) == 0x01 || fake_mask_of(i, 0) == 0x10);
 	end();
 }
 
