@@ -280,6 +280,20 @@ static bool above_noise(const struct tick *t, const struct place_score *now,
 	return fall >= t->tune->noise_sigmas * average;
 }
 
+/*
+ * Four vCPUs alike on three pCPUs stay uneven for good, and of their placements another is always a
+ * little better, by the ups and downs of the moment.  A plan must bring the imbalance below the
+ * threshold, or down by as much; or the peak load, where a gain in it has lasted.
+ */
+static bool mends(const struct tick *t, const struct place_score *now,
+		  const struct place_score *plan)
+{
+	double start = t->tune->start_points;
+
+	return t->severe || t->h->lasting >= t->tune->patience_intervals ||
+	       plan->imbalance <= start || now->imbalance - plan->imbalance >= start;
+}
+
 /* May we act now, whatever the plan?  Else how long not. */
 static enum cpu_why may_act(struct tick *t)
 {
@@ -299,7 +313,8 @@ static enum cpu_why worth_it(struct tick *t, const struct place_score *now,
 {
 	double fall = now->squares + now->uneven - plan->squares - plan->uneven;
 
-	if (plan->moves == 0 || plan->peak > now->peak || plan->squares > now->squares)
+	if (plan->moves == 0 || plan->peak > now->peak || plan->squares > now->squares ||
+	    !mends(t, now, plan))
 		return CPU_OPTIMAL;
 	if (!above_noise(t, now, plan, average))
 		return CPU_NOISE;

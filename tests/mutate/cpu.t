@@ -103,6 +103,7 @@ mutate "but for a second sample" cpu.c 's/v->past.demand.seen < t->tune->severe_
 mutate "no case is severe where nothing is full" cpu.c 's/t->severe = now->peak >= 1 &&/t->severe =/'
 mutate "a severe case pays any price" cpu.c 's/if \(!t->severe && fall/if (fall/'
 mutate "a threshold to start" cpu.c 's/over <= 1 \|\|/over <= 0 ||/'
+mutate "what no plan mends is no reason" cpu.c 's/    !mends\(t, now, plan\)\)/    false)/'
 mutate "gain above noise" cpu.c 's/if \(!above_noise\(.*/if (false)/'
 mutate "pins must pay" cpu.c 's/fall < t->tune->migration_cost \* plan->moved/false/'
 mutate "passes back off" cpu.c 's/if \(h->quiet < wait && !exempt\)/if (false)/'
