@@ -14,13 +14,9 @@
 
 #include "vmbal.h"
 
-#define INTERVAL_MIN_S 0.1
-#define INTERVAL_MAX_S 86400
-#define INTERVAL_RANGE "0.1 to 86400"
-#define INTERVAL_VALID "must be a decimal number from " INTERVAL_RANGE
-#define STATUS_LEN     256  /* bytes */
-#define ERROR_LEN      1024 /* bytes: an error, or the line of settings */
-#define LOST_NS        (5 * NS_PER_S) /* a loop that is stuck for so long does not come back */
+#define STATUS_LEN 256            /* bytes */
+#define ERROR_LEN  1024           /* bytes: an error, or the line of settings */
+#define LOST_NS    (5 * NS_PER_S) /* a loop that is stuck for so long does not come back */
 
 enum exit_status {
 	EXIT_DONE,
@@ -34,22 +30,36 @@ static const struct command *command;
 
 /* ---- the command table ---- */
 
-/* What is asked for: one or more loops, each with its SECONDS, or something that ends by
- * itself and takes no arguments. */
+/* What is asked for: one or more loops, or something that ends by itself and stands alone. */
 struct command {
 	const char *name, *help;
+	const struct argument *argument;        /* the one that it takes; NULL: none */
 	const struct loop_ops *loop;            /* NULL: none */
+	const char *link_sets;                  /* an option, under the loop's own name */
 	enum exit_status (*run)(struct virt *); /* NULL: until a signal, or its decision */
 	bool needs_state; /* it works on what loops left: needs the files, and all locks */
 };
+
+/* A decimal number. */
+struct argument {
+	const char *name;
+	double least, most;
+};
+
+static const struct argument interval = { .name = "SECONDS", .least = 0.1, .most = 86400 };
 
 static enum exit_status restore(struct virt *virt);
 
 static const struct command commands[] = {
 	{ .name = "cpu",
 	  .help = "repin vCPUs so that all pCPUs carry a similar load",
-	  .loop = &cpu_loop_ops },
-	{ .name = "mem", .help = "move memory between balloons", .loop = &mem_loop_ops },
+	  .argument = &interval,
+	  .loop = &cpu_loop_ops,
+	  .link_sets = "place-unpinned" },
+	{ .name = "mem",
+	  .help = "move memory between balloons",
+	  .argument = &interval,
+	  .loop = &mem_loop_ops },
 	{ .name = "restore",
 	  .help = "put back the masks that vCPUs were found with",
 	  .run = restore,
@@ -78,6 +88,15 @@ static const struct command *command_by_link(const char *argv0)
 	return NULL;
 }
 
+/* " SECONDS" */
+static const char *argument_text(const struct command *c)
+{
+	static char text[16];
+
+	snprintf(text, sizeof(text), " %s", c->argument ? c->argument->name : "");
+	return c->argument ? text : "";
+}
+
 /* "cpu SECONDS, mem SECONDS or restore". */
 static const char *command_names(void)
 {
@@ -89,7 +108,7 @@ static const char *command_names(void)
 					 i == 0               ? ""
 					 : i + 1 == NCOMMANDS ? " or "
 							      : ", ",
-					 commands[i].name, commands[i].loop ? " SECONDS" : "");
+					 commands[i].name, argument_text(&commands[i]));
 	return text;
 }
 
@@ -101,30 +120,44 @@ static _Noreturn void wrong_usage(const char *what, const char *value, const cha
 	exit(EXIT_USAGE);
 }
 
-static void interval_arg(const struct loop_ops *loop, const char *s)
+static const char *argument_valid(const struct argument *a)
 {
-	double interval_s = loop_interval(loop, &options);
+	static char text[64];
+
+	snprintf(text, sizeof(text), "must be a decimal number from %g to %g", a->least,
+		 a->most);
+	return text;
+}
+
+/* A loop's interval. */
+static void take_argument(const struct command *c, const char *s)
+{
+	double interval_s = loop_interval(c->loop, &options);
 	char what[32];
 
-	snprintf(what, sizeof(what), "%s SECONDS", loop->name);
+	snprintf(what, sizeof(what), "%s%s", c->name, argument_text(c));
 	if (interval_s > 0)
-		wrong_usage("argument", loop->name, "may be given once");
-	if (number_parse(s, INTERVAL_MIN_S, INTERVAL_MAX_S, &interval_s) < 0)
-		wrong_usage(what, s, INTERVAL_VALID);
-	loop_set_interval(loop, &options, interval_s);
+		wrong_usage("argument", c->name, "may be given once");
+	if (number_parse(s, c->argument->least, c->argument->most, &interval_s) < 0)
+		wrong_usage(what, s, argument_valid(c->argument));
+	loop_set_interval(c->loop, &options, interval_s);
 }
 
-/* What follows the options of a link: SECONDS, and nothing else. */
+/* What follows the options of a link: its loop's argument, and nothing else. */
 static void link_args(int argc, char **argv)
 {
+	char valid[32];
+
 	if (argc == 0)
-		wrong_usage("missing argument", "SECONDS", INTERVAL_VALID);
-	interval_arg(command->loop, argv[0]);
+		wrong_usage("missing argument", command->argument->name,
+			    argument_valid(command->argument));
+	take_argument(command, argv[0]);
+	snprintf(valid, sizeof(valid), "only%s is taken", argument_text(command));
 	if (argc > 1)
-		wrong_usage("unexpected argument", argv[1], "only SECONDS is taken");
+		wrong_usage("unexpected argument", argv[1], valid);
 }
 
-/* What follows the options of vmbal: loops, each with its SECONDS, or another command. */
+/* What follows the options of vmbal: loops, each with its argument, or another command. */
 static void command_args(int argc, char **argv)
 {
 	char valid[ERROR_LEN];
@@ -148,9 +181,12 @@ static void command_args(int argc, char **argv)
 		}
 		if (!c->loop)
 			return;
-		if (i + 1 == argc)
-			wrong_usage("missing SECONDS after", argv[i], INTERVAL_VALID);
-		interval_arg(c->loop, argv[i + 1]);
+		if (i + 1 < argc) {
+			take_argument(c, argv[i + 1]);
+			continue;
+		}
+		snprintf(valid, sizeof(valid), "missing%s after", argument_text(c));
+		wrong_usage(valid, argv[i], argument_valid(c->argument));
 	}
 }
 
@@ -182,11 +218,13 @@ static void usage(void)
 	puts("usage: vmbal [options] COMMAND");
 	for (size_t i = 0; i < NCOMMANDS; i++)
 		if (commands[i].loop)
-			printf("       %s [options] SECONDS\n", commands[i].loop->link);
-	puts("\nBalances the guests of a KVM host: every SECONDS (" INTERVAL_RANGE
-	     "); loops may be given\ntogether.\n");
+			printf("       %s [options]%s\n", commands[i].loop->link,
+			       argument_text(&commands[i]));
+	printf("\nBalances the guests of a KVM host: every %s (%g to %g); loops may be given\n"
+	       "together.\n\n",
+	       interval.name, interval.least, interval.most);
 	for (size_t i = 0; i < NCOMMANDS; i++)
-		printf("  %-8s%-16s%s\n", commands[i].name, commands[i].loop ? "SECONDS" : "",
+		printf("  %-7s%-17s%s\n", commands[i].name, argument_text(&commands[i]),
 		       commands[i].help);
 	putchar('\n');
 	settings_usage(&settings, stdout);
@@ -232,8 +270,9 @@ static bool parse(int argc, char **argv)
 	else
 		command_args(argc - end, argv + end);
 	refuse_unheeded();
-	if (link && link->loop == &cpu_loop_ops)
-		options.place_unpinned = true;
+	if (link && link->link_sets)
+		settings_set(&settings, settings_find(&settings, link->link_sets, 0), NULL,
+			     error, sizeof(error));
 	return true;
 }
 
@@ -363,8 +402,8 @@ static int next_signal(const sigset_t *set)
 }
 
 /*
- * Is a loop stuck for good?  Then whoever supervises us is to start us anew, as a service manager
- * with a watchdog does by itself.  Not at once: after a stop (SIGSTOP) all look stuck.
+ * Is a loop stuck for good?  Then whoever supervises us is to start us anew, as a service
+ * manager with a watchdog does by itself.  Not at once: after a stop (SIGSTOP) all look stuck.
  */
 static bool is_lost(bool fresh)
 {
@@ -404,11 +443,16 @@ static enum exit_status wait_for_end(struct virt *virt, const sigset_t *set)
 static void say_settings(void)
 {
 	char text[ERROR_LEN];
+	size_t used;
 
 	settings_line(&settings, text, sizeof(text));
-	log_msg(LOG_PRIO_NOTICE,
-		"vmbal " VMBAL_VERSION ": %s, cpu %g s (0: off), mem %g s (0: off)", text,
-		options.cpu_interval_s, options.mem_interval_s);
+	used = strlen(text);
+	for (size_t i = 0; i < NCOMMANDS && used < sizeof(text); i++)
+		if (commands[i].loop)
+			used += (size_t)snprintf(text + used, sizeof(text) - used,
+						 ", %s %g s (0: off)", commands[i].name,
+						 loop_interval(commands[i].loop, &options));
+	log_msg(LOG_PRIO_NOTICE, "vmbal " VMBAL_VERSION ": %s", text);
 }
 
 int main(int argc, char **argv)
