@@ -252,15 +252,15 @@ $(B)/tests/fault/test_%: $(B)/tests/fault/test_%.o $(FAKE) $(B)/tests/fake/host.
 
 # Files of host/ that read this machine itself, where the test is its /proc.
 LOGS      = $(patsubst %.c,%,$(wildcard host/log*.c))
-MACHINE   = $(patsubst %,$(B)/%.o,lib/cpuset $(LOGS) host/notify lib/number host/proc host/runtime host/shape \
+MACHINE   = $(patsubst %,$(B)/%.o,lib/cpuset $(LOGS) host/limits host/notify lib/number host/proc host/runtime host/shape \
 	    tests/fake/stderr)
 $(B)/tests/fault/test_machine: $(B)/tests/fault/test_machine.o $(MACHINE)
 	$(LINK) -Wl,--wrap=fopen -o $@ $^ -lcmocka
 
-$(B)/tests/fault/test_shape: $(B)/tests/fault/test_shape.o $(patsubst %,$(B)/%.o,host/shape lib/cpuset lib/number)
+$(B)/tests/fault/test_shape: $(B)/tests/fault/test_shape.o $(patsubst %,$(B)/%.o,host/limits host/shape lib/cpuset lib/number)
 	$(LINK) -o $@ $^ -lcmocka -lm
 
-$(B)/tests/cli/tunables: $(B)/tests/cli/tunables.o $(patsubst %,$(B)/%.o,lib/tunable lib/number policy/cpu_tunables policy/mem_tunables)
+$(B)/tests/cli/tunables: $(B)/tests/cli/tunables.o $(patsubst %,$(B)/%.o,lib/tunable lib/number host/limits policy/cpu_tunables policy/mem_tunables)
 	$(LINK) -o $@ $^ -lm
 
 $(B)/tests/cli/listen: $(B)/tests/cli/listen.o
@@ -269,7 +269,7 @@ $(B)/tests/cli/listen: $(B)/tests/cli/listen.o
 # A fuzz target and what it needs neither libvirt nor /proc for; the main is replay.c's, or
 # libFuzzer's own.
 REPLAY    = $(B)/tests/fuzz/replay.o
-PARSERS   = $(patsubst %,$(B)/%.o,$(LOGS) host/metadata host/proc host/runtime host/shape host/topology loop/state) \
+PARSERS   = $(patsubst %,$(B)/%.o,$(LOGS) host/limits host/metadata host/proc host/runtime host/shape host/topology loop/state) \
 	    $(LIB) $(B)/tests/sim/scenario.o
 $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(REPLAY) $(PARSERS) $(POLICY)
 	$(LINK) -o $@ $^ $(XML_LIBS) -lm

@@ -14,9 +14,8 @@
 
 #include "vmbal.h"
 
-#define STATUS_LEN 256            /* bytes */
-#define ERROR_LEN  1024           /* bytes: an error, or the line of settings */
-#define LOST_NS    (5 * NS_PER_S) /* a loop that is stuck for so long does not come back */
+#define STATUS_LEN 256  /* bytes */
+#define ERROR_LEN  1024 /* bytes: an error, or the line of settings */
 
 enum exit_status {
 	EXIT_DONE,
@@ -414,7 +413,7 @@ static bool is_lost(bool fresh)
 	log_change(&stuck, !fresh, options.uri, "libvirt does not answer");
 	if (fresh || since_ns == 0)
 		since_ns = fresh ? 0 : now_ns;
-	return !fresh && now_ns - since_ns >= LOST_NS && !notify_watchdog_ns();
+	return !fresh && now_ns - since_ns >= ns_of_s(limit.lost_s) && !notify_watchdog_ns();
 }
 
 /* Until told to stop, or with --once until each loop has said by SIGUSR2 that it is done. */

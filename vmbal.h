@@ -31,6 +31,7 @@
 
 /* Sample: what is read in a tick, and from where. */
 #include "host/cgroup.h"
+#include "host/limits.h"
 #include "host/metadata.h"
 #include "host/proc.h"
 #include "host/qemu.h"
@@ -54,6 +55,7 @@
 #include "policy/node.h"
 #include "policy/pins.h"
 #include "policy/place.h"
+#include "policy/restore.h"
 #include "policy/share.h"
 
 /* Report. */

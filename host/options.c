@@ -10,8 +10,6 @@
 #include "host/runtime.h"
 #include "lib/units.h"
 
-#define HOST_MIN_KIB    (256.0 * KIB_PER_MIB) /* less than the reserve is no host */
-#define RESERVE_MIN_KIB (200.0 * KIB_PER_MIB) /* with less any Linux host is in trouble */
 #define PATTERNS_MAX    64
 #define NO_LETTER       256 /* from here on: what getopt returns for options without one */
 
@@ -54,7 +52,7 @@ static const struct setting rows[] = {
 	  .help = "manage only guests whose name matches this shell pattern, or with a '!' "
 		  "before it all others; may be given several times" },
 	{ .name = "host-memory", .letter = 'm', .type = SETTING_SIZE, FIELD(host_memory_kib),
-	  .least = HOST_MIN_KIB, .most = SIZE_MAX_KIB, .value = "SIZE",
+	  .least = RESERVE_KIB, .most = SIZE_MAX_KIB, .value = "SIZE",
 	  .label = "host memory", .unset = "all",
 	  .heeded_by = "mem",
 	  .help = "let the guests have this much between them, reserve included" },
@@ -71,7 +69,7 @@ static const struct setting rows[] = {
 	  .heeded_by = "cpu",
 	  .help = "pin to one cpu, core, cache or node" },
 	{ .name = "host-reserve", .type = SETTING_SIZE, FIELD(host_reserve_kib),
-	  .least = RESERVE_MIN_KIB, .most = SIZE_MAX_KIB, .value = "SIZE",
+	  .least = HOST_LEAST_KIB, .most = SIZE_MAX_KIB, .value = "SIZE",
 	  .label = "reserve", .unset = "by size",
 	  .heeded_by = "mem",
 	  .help = "keep this much memory for the host (default: by its size)" },

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/limits.h"
 #include "host/proc.h"
 #include "host/qemu.h"
 #include "lib/array.h"
@@ -22,12 +23,6 @@
 #define PATH_LEN 512         /* bytes: below /proc */
 #define NAME_LEN 32          /* bytes: twice the kernel's name of a thread */
 #define LINE_LEN 4096        /* bytes: a line of status; one that is longer is none of ours */
-
-/*
- * A device that is passed through pins all of a guest, but a mediated one only what it uses,
- * and so do the rings of io_uring: with less than this locked it is not known which.
- */
-#define LOCKED_KIB (64ULL << 10)
 
 static FILE *qemu_open(pid_t pid, const char *file)
 {
@@ -285,7 +280,7 @@ int qemu_memory_kind(pid_t pid, bool *locked, uint64_t *huge_kib)
 	if (found != 3 || confidential < 0)
 		return -1;
 	if (!confidential && pages_kib == 0 && lck_kib + pin_kib > 0 &&
-	    lck_kib + pin_kib < LOCKED_KIB)
+	    (double)(lck_kib + pin_kib) < limit.locked_kib)
 		return -1;
 	*locked = confidential || lck_kib + pin_kib > 0;
 	*huge_kib = pages_kib;

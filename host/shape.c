@@ -17,15 +17,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/limits.h"
 #include "host/shape.h"
 #include "lib/cpuset.h"
 #include "lib/number.h"
 #include "policy/sample.h"
 
-#define SAME_STRENGTH 0.85           /* of another's: a difference below 15 % is none */
-#define CACHES_MAX    10             /* index0 and up; x86 has four, and nobody more than six */
-#define LIST_LEN      (8 * PCPU_MAX) /* bytes: any list: every second of PCPU_MAX pCPUs */
-#define LINE_LEN      512 /* bytes: more than a number or a line of /proc/cpuinfo that matters */
+#define CACHES_MAX 10             /* index0 and up; x86 has four, and nobody more than six */
+#define LIST_LEN   (8 * PCPU_MAX) /* bytes: any list: every second of PCPU_MAX pCPUs */
+#define LINE_LEN   512 /* bytes: more than a number or a line of /proc/cpuinfo that matters */
 
 void topology_clear(struct topology *t)
 {
@@ -203,7 +203,7 @@ static bool strengths_rank(double *figure, struct topology *t)
 			strongest = most;
 		differ |= most < strongest;
 		for (unsigned i = 0; i < PCPU_MAX; i++) {
-			if (figure[i] <= 0 || figure[i] < SAME_STRENGTH * most)
+			if (figure[i] <= 0 || figure[i] < (1 - limit.pcpu_weaker) * most)
 				continue;
 			t->capacity[i] = most / strongest;
 			figure[i] = 0;

@@ -2,10 +2,12 @@
  * virt.c - the connection to libvirt and its events: the ground that the three steps of a tick
  * stand on.  See virt_guests.h.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/limits.h"
 #include "host/log.h"
 #include "host/metadata.h"
 #include "host/options.h"
@@ -18,11 +20,7 @@
 #include "policy/cpu.h"
 #include "policy/sample.h"
 
-#define RETRY_NS        (1 * NS_PER_S)  /* from the first attempt to connect to the second */
-#define RETRY_LAST_NS   (10 * NS_PER_S) /* ... doubled up to this */
-#define KEEPALIVE_S     5               /* a silent libvirtd is dead after 5 * (3 + 1) s */
-#define KEEPALIVE_COUNT 3
-#define WAKE_MS         200 /* how late the event thread may see its end */
+#define WAKE_MS 200 /* how late the event thread may see its end */
 
 static void quiet(void *opaque, virErrorPtr err)
 {
@@ -201,11 +199,7 @@ static int64_t retry_most_ns(const struct virt *v)
 {
 	double cpu_s = v->opt->cpu_interval_s, mem_s = v->opt->mem_interval_s;
 	double last_s = cpu_s > 0 && (mem_s <= 0 || cpu_s < mem_s) ? cpu_s : mem_s;
-	int64_t last_ns = (int64_t)(last_s * NS_PER_S);
-
-	if (last_ns > RETRY_LAST_NS)
-		last_ns = RETRY_LAST_NS;
-	return last_ns > RETRY_NS ? last_ns : RETRY_NS;
+	return ns_of_s(fmax(limit.retry_s, fmin(last_s, limit.retry_most_s)));
 }
 
 static virConnectPtr connection_open(const struct virt *v)
@@ -214,7 +208,7 @@ static virConnectPtr connection_open(const struct virt *v)
 					     : virConnectOpen(v->opt->uri);
 
 	if (conn)
-		virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_COUNT);
+		virConnectSetKeepAlive(conn, (int)limit.keepalive_s, limit.keepalive_misses);
 	return conn;
 }
 
@@ -248,7 +242,8 @@ static int connect_anew(struct virt *v)
 	if (proc_now_ns() < v->link.until_ns)
 		return -1;
 	v->conn = connection_open(v);
-	attempt_failed(&v->link, RETRY_NS, retry_most_ns(v)); /* until it has told of guests */
+	attempt_failed(&v->link, ns_of_s(limit.retry_s),
+		       retry_most_ns(v)); /* until it has told of guests */
 	if (!v->conn) {
 		log_change(&v->link.said, true, v->opt->uri, virGetLastErrorMessage());
 		return -1;
@@ -270,7 +265,8 @@ void virt_proven(struct virt *v)
 {
 	if (v->link.done)
 		return;
-	v->link = (struct attempt){ .done = true, .until_ns = proc_now_ns() + RETRY_NS };
+	v->link = (struct attempt){ .done = true,
+				    .until_ns = proc_now_ns() + ns_of_s(limit.retry_s) };
 	log_msg(LOG_PRIO_NOTICE, "connected to %s%s", v->opt->uri,
 		v->opt->dry_run ? ", read-only" : "");
 }

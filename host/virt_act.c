@@ -6,15 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/limits.h"
 #include "host/proc.h"
 #include "host/virt.h"
 #include "host/virt_guests.h"
 #include "lib/cpuset.h"
 #include "policy/sample.h"
-
-#define OCCUPIED_MS    1000          /* a monitor command that takes longer is no mere query */
-#define STATS_PERIOD_S 1             /* the memory loop watches each second */
-#define JOB_MOST_NS    20000000000LL /* until a guest with a job is asked again */
 
 static enum virt_result command_failed(struct virt *v, struct domain *d, struct attempt *a,
 				       const char *what)
@@ -25,14 +22,14 @@ static enum virt_result command_failed(struct virt *v, struct domain *d, struct 
 	if (code == VIR_ERR_NO_DOMAIN)
 		return VIRT_GONE;
 	if (code == VIR_ERR_OPERATION_TIMEOUT) {
-		attempt_failed(&d->job, REFUSED_NS, REFUSED_MOST_NS);
+		attempt_failed(&d->job, ns_of_s(limit.failed_s), ns_of_s(limit.failed_most_s));
 		return VIRT_BUSY;
 	}
 	snprintf(text, sizeof(text), "%s: %s", d->name, what);
 	virt_check(v, a, d->name, text);
 	if (virt_lost(v))
 		return VIRT_LOST;
-	attempt_failed(a, REFUSED_NS, REFUSED_MOST_NS);
+	attempt_failed(a, ns_of_s(limit.failed_s), ns_of_s(limit.failed_most_s));
 	return VIRT_FAILED;
 }
 
@@ -79,7 +76,8 @@ static enum virt_result domain_ready(struct virt *v, struct domain *d)
 		return guest_is_gone(v) ? VIRT_GONE
 					: command_failed(v, d, &d->job, "asking for its state");
 	/* Somebody else's query, over in a moment: the command waits for it. */
-	if (info.state == VIR_DOMAIN_CONTROL_OCCUPIED && info.stateTime < OCCUPIED_MS)
+	if (info.state == VIR_DOMAIN_CONTROL_OCCUPIED &&
+	    info.stateTime < limit.query_s * MS_PER_S)
 		return VIRT_DONE;
 	/* Between its steps a migration or a save leaves the state at OK: ask for the job as
 	 * well. */
@@ -87,14 +85,16 @@ static enum virt_result domain_ready(struct virt *v, struct domain *d)
 		return VIRT_DONE;
 	if (d->hung_ns)
 		return VIRT_BUSY;
-	attempt_failed(&d->job, REFUSED_NS,
-		       JOB_MOST_NS); /* asking costs little: its end is noticed soon */
+	attempt_failed(
+		&d->job, ns_of_s(limit.failed_s),
+		ns_of_s(limit.job_most_s)); /* asking costs little: its end is noticed soon */
 	return VIRT_BUSY;
 }
 
 static int period_make(struct call *c)
 {
-	return virDomainSetMemoryStatsPeriod(c->dom, STATS_PERIOD_S, VIR_DOMAIN_AFFECT_LIVE);
+	return virDomainSetMemoryStatsPeriod(c->dom, (int)limit.statistics_s,
+					     VIR_DOMAIN_AFFECT_LIVE);
 }
 
 /* Without them a guest tells nothing of its memory. */

@@ -17,13 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/limits.h"
 #include "host/log.h"
 #include "host/proc.h"
 #include "host/virt_guests.h"
 #include "lib/units.h"
 #include "policy/mem.h"
-
-#define ANSWER_MS 500 /* a monitor answers within 10 ms, also on a busy host */
 
 /* ---- the threads ---- */
 
@@ -173,7 +172,7 @@ static struct caller *call_begin(struct virt *v, const struct call *c)
 /* Waits for a moment.  leave: or else the thread is left in its call. */
 static bool call_returned(struct callers *all, struct caller *r, bool leave, struct call *out)
 {
-	int64_t deadline_ns = proc_now_ns() + ANSWER_MS * NS_PER_MS;
+	int64_t deadline_ns = proc_now_ns() + ns_of_s(limit.answer_s);
 	bool done;
 
 	pthread_mutex_lock(&all->lock);
@@ -242,7 +241,8 @@ static bool hung_find(struct virt *v)
 
 	for (int i = 0; i < n; i++) {
 		int64_t ms = monitor_waits_ms(list[i]);
-		struct domain *d = ms >= ANSWER_MS ? table_add(v, list[i]) : NULL;
+		struct domain *d =
+			ms >= limit.answer_s * MS_PER_S ? table_add(v, list[i]) : NULL;
 
 		if (d && !d->hung_ns) {
 			domain_hangs(d, ms);
@@ -273,7 +273,7 @@ void hung_recheck(struct virt *v)
 		struct domain *d = &v->table.dom[i];
 		int64_t ms = d->hung_ns ? monitor_waits_ms(d->ref) : 0;
 
-		if (!d->hung_ns || ms >= ANSWER_MS)
+		if (!d->hung_ns || ms >= limit.answer_s * MS_PER_S)
 			continue;
 		if (ms >= 0)
 			log_guest(LOG_PRIO_NOTICE, d->name,
@@ -289,7 +289,7 @@ void hung_suspect(struct domain *d)
 {
 	int64_t ms = monitor_waits_ms(d->ref);
 
-	if (!d->hung_ns && ms >= ANSWER_MS)
+	if (!d->hung_ns && ms >= limit.answer_s * MS_PER_S)
 		domain_hangs(d, ms);
 }
 
@@ -317,7 +317,7 @@ int call_run(struct virt *v, struct call *c, struct domain *d)
 			continue;
 		leave = d ? true : hung_find(v);
 		if (d)
-			domain_hangs(d, ANSWER_MS);
+			domain_hangs(d, (int64_t)(limit.answer_s * MS_PER_S));
 	}
 	virResetLastError(); /* ours, which is older */
 	v->failure = c->failure;

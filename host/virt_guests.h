@@ -224,8 +224,6 @@ int virt_connected(struct virt *v);
 int virt_replace(struct virt *v, int *callback);
 void virt_proven(struct virt *v);
 
-#define REFUSED_NS      5000000000LL   /* from a guest's first failure to the next attempt */
-#define REFUSED_MOST_NS 320000000000LL /* the longest such wait */
 bool attempt_due(const struct attempt *a);
 /* It succeeded.  what: as its failure was said; NULL: its success is not. */
 void attempt_done(struct attempt *a, const char *guest, const char *what);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host/cgroup.h"
+#include "host/limits.h"
 #include "host/log.h"
 #include "host/metadata.h"
 #include "host/proc.h"
@@ -19,7 +20,6 @@
 #include "lib/xml.h"
 #include "policy/sample.h"
 
-#define QEMUS_NS                 1000000000LL /* all processes are looked through this often at most */
 #define PARAMS_MAX               16 /* more scheduler, memory or NUMA parameters than libvirt has */
 #define NUMATUNE_MEM_RESTRICTIVE 3 /* libvirt's own name for it came with 7.3 */
 
@@ -250,7 +250,7 @@ static void learn_failed(struct virt *v, struct domain *d, struct attempt *a, co
 {
 	char text[GUEST_NAME_LEN + 64];
 
-	attempt_failed(a, REFUSED_NS, REFUSED_MOST_NS);
+	attempt_failed(a, ns_of_s(limit.failed_s), ns_of_s(limit.failed_most_s));
 	if (guest_is_gone(v))
 		return;
 	snprintf(text, sizeof(text), "%s: %s", d->name, what);
@@ -382,7 +382,7 @@ pid_t domain_pid(struct virt *v, struct domain *d)
 		d->process = 0;
 	if (now_ns < d->pid.until_ns)
 		return d->process;
-	if (v->qemus_ns == 0 || now_ns - v->qemus_ns >= QEMUS_NS) {
+	if (v->qemus_ns == 0 || now_ns - v->qemus_ns >= ns_of_s(limit.processes_s)) {
 		qemus_read(&v->qemus);
 		v->qemus_ns = now_ns;
 	}
@@ -392,7 +392,7 @@ pid_t domain_pid(struct virt *v, struct domain *d)
 	if (d->process > 0)
 		attempt_done(&d->pid, NULL, NULL);
 	else
-		attempt_failed(&d->pid, REFUSED_NS, REFUSED_MOST_NS);
+		attempt_failed(&d->pid, ns_of_s(limit.failed_s), ns_of_s(limit.failed_most_s));
 	return d->process;
 }
 

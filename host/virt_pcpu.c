@@ -10,16 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/limits.h"
 #include "host/log.h"
 #include "host/proc.h"
 #include "host/virt_guests.h"
 #include "lib/cpuset.h"
 
-#define FORGET_NS 600000000000LL /* until a pCPU that was refused is tried again */
-#define PROBE_NS  300000000LL /* for trying the pCPUs of one refused mask: a pin takes 1 ms */
-#define HINT_LIST 224         /* bytes: a list that is to be typed, so never cut */
-#define HINT_TEXT 288         /* bytes: the same with a few words */
-#define MASK_TEXT 64          /* bytes: a list in a log line; a longer one is cut */
+#define HINT_LIST 224 /* bytes: a list that is to be typed, so never cut */
+#define HINT_TEXT 288 /* bytes: the same with a few words */
+#define MASK_TEXT 64  /* bytes: a list in a log line; a longer one is cut */
 
 static void remove_all(struct cpuset *s, const struct cpuset *other)
 {
@@ -107,7 +106,7 @@ static void refused_add(struct virt *v, struct domain *d, const struct cpuset *p
 	add_all(&v->table.refused, pcpus);
 	add_all(&d->refused, pcpus);
 	if (v->refused_until_ns == 0)
-		v->refused_until_ns = proc_now_ns() + FORGET_NS;
+		v->refused_until_ns = proc_now_ns() + ns_of_s(limit.pcpu_refused_s);
 	v->refused_news = true;
 }
 
@@ -125,7 +124,7 @@ static struct cpuset refused_find(struct virt *v, struct domain *d, unsigned vcp
 				  const struct cpuset *mask)
 {
 	struct cpuset untried = { { 0 } };
-	int64_t until_ns = proc_now_ns() + PROBE_NS;
+	int64_t until_ns = proc_now_ns() + ns_of_s(limit.pcpu_probe_s);
 
 	for (unsigned i = 0; i < PCPU_MAX; i++) {
 		struct cpuset one = { { 0 } };

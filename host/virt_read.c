@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/limits.h"
 #include "host/log.h"
 #include "host/proc.h"
 #include "host/qemu.h"
@@ -19,9 +20,6 @@
  */
 #define BULK_FLAGS                                                                             \
 	(VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
-
-#define LEARN_NS         10000000000LL /* of a tick, for what is asked of guests one by one */
-#define WAITLESS_SAMPLES 3             /* in a row: not just a guest that is ending */
 
 /* Says so when there was no memory for a sample, and when there is again. */
 static int starved(struct attempt *a, int result)
@@ -102,7 +100,7 @@ static int bulk_read(struct virt *v, unsigned stats, virDomainStatsRecordPtr **r
 	}
 	attempt_done(&v->bulk, NULL, "reading domain statistics");
 	virt_proven(v);
-	v->learn_until_ns = proc_now_ns() + LEARN_NS;
+	v->learn_until_ns = proc_now_ns() + ns_of_s(limit.learn_s);
 	if (table_sync(v, *records, n) == 0)
 		return 0;
 	table_reply_free(v, *records);
@@ -156,7 +154,7 @@ static void waits_read(struct virt *v, struct domain *d, struct vcpu_count *c, s
 	if (pid > 0)
 		qemu_waits(pid, c, n);
 	if (waits_unknown(c, n)) {
-		if (++d->waitless >= WAITLESS_SAMPLES)
+		if (++d->waitless >= limit.delayless_samples)
 			say_waitless(v, d);
 		return;
 	}

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#define MS_PER_S       1000.0
 #define NS_PER_US      1000LL
 #define NS_PER_MS      1000000LL
 #define NS_PER_S       1000000000LL

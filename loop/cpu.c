@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/limits.h"
 #include "host/log.h"
 #include "host/options.h"
 #include "host/proc.h"
@@ -122,7 +123,6 @@ static int observe(struct cpu_loop *l)
 
 static bool none_is_online(const struct cpu_loop *l)
 {
-	char wanted[128], online[128];
 	struct cpuset usable = l->now.online;
 
 	if (!l->opt->cpus)
@@ -130,22 +130,15 @@ static bool none_is_online(const struct cpu_loop *l)
 	cpuset_and(&usable, l->opt->cpus);
 	if (cpuset_count(&usable) > 0)
 		return false;
-	log_msg(LOG_PRIO_ERR, "option '--cpus' '%s': must name a pCPU that is online, of %s",
-		cpuset_text(l->opt->cpus, wanted, sizeof(wanted)),
-		cpuset_text(&l->now.online, online, sizeof(online)));
+	cpu_log_none_online(l->opt->cpus, &l->now.online);
 	return true;
 }
 
 static bool grain_is_unknown(const struct cpu_loop *l)
 {
-	const char *grain = grain_words[l->opt->grain];
-
 	if (cpu_knows_grain(&l->now, l->opt->grain))
 		return false;
-	log_msg(LOG_PRIO_ERR,
-		"option '--grain' '%s': must be cpu, or another that is known: here it is "
-		"not known which pCPUs share a %s",
-		grain, grain);
+	cpu_log_grain_unknown(grain_words[l->opt->grain]);
 	return true;
 }
 
@@ -285,7 +278,7 @@ static int restore(void *loop, int64_t deadline_ns)
 
 static void act(struct cpu_loop *l)
 {
-	int64_t until_ns = proc_now_ns() + ACT_NS;
+	int64_t until_ns = proc_now_ns() + ns_of_s(limit.act_s);
 
 	for (size_t i = 0; i < l->view.host.n; i++)
 		vcpu_act(l, i, until_ns);

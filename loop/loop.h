@@ -10,8 +10,6 @@
 #include "host/options.h"
 #include "host/virt.h"
 
-#define ACT_NS 10000000000LL /* of a tick, for commands: a daemon that is slow is not stuck */
-
 /* What a tick returns. */
 enum tick {
 	/* The host has nothing of what an option names: said, and no more ticks. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/limits.h"
 #include "host/log.h"
 #include "host/options.h"
 #include "host/proc.h"
@@ -16,8 +17,6 @@
 #include "policy/sample.h"
 #include "report/mem_log.h"
 #include "report/metrics.h"
-
-#define WATCH_S 1.0 /* a tick each second: a rescue cannot wait for a decision */
 
 struct mem_loop {
 	struct virt *virt;
@@ -40,7 +39,7 @@ struct mem_loop {
 
 static unsigned watches(double interval_s)
 {
-	return (unsigned)fmax(1, ceil(interval_s / WATCH_S));
+	return (unsigned)fmax(1, ceil(interval_s / limit.watch_s));
 }
 
 static void *open_loop(struct virt *virt, const struct options *opt)
@@ -163,7 +162,7 @@ static void guest_act(struct mem_loop *l, struct guest *g, bool decide)
 /* What a slow daemon leaves no time for is decided anew at the next tick, and has its turn. */
 static void act(struct mem_loop *l, bool decide)
 {
-	int64_t until_ns = proc_now_ns() + ACT_NS;
+	int64_t until_ns = proc_now_ns() + ns_of_s(limit.act_s);
 	size_t done = 0;
 
 	say_host(l, decide);
@@ -172,30 +171,12 @@ static void act(struct mem_loop *l, bool decide)
 	l->turn = l->view.n ? (l->turn + done) % l->view.n : 0;
 }
 
-static bool is_far(const struct mem_loop *l, const struct guest *g, uint64_t target_kib)
-{
-	return target_kib && !guest_has_met(&l->conf.tune, g, target_kib);
-}
-
-static bool is_unmet(const struct mem_loop *l, const struct guest *g)
-{
-	return g->mem.shrinking && is_far(l, g, g->mem.target_kib);
-}
-
 static bool unmet(const struct mem_loop *l)
 {
 	for (size_t i = 0; i < l->view.n; i++)
-		if (is_unmet(l, &l->view.guest[i]))
+		if (mem_is_unmet(&l->conf.tune, &l->view.guest[i]))
 			return true;
 	return false;
-}
-
-/* What g is shrinking to, or is about to; 0: nothing. */
-static uint64_t shrink_target(const struct mem_loop *l, const struct guest *g)
-{
-	if (is_far(l, g, g->plan.command_kib))
-		return g->plan.command_kib;
-	return is_unmet(l, g) ? g->mem.target_kib : 0;
 }
 
 static bool still_shrinks(const struct mark *m, void *loop)
@@ -203,7 +184,7 @@ static bool still_shrinks(const struct mark *m, void *loop)
 	const struct mem_loop *l = loop;
 	const struct guest *g = mem_view_find(&l->view, m->uuid);
 
-	return g && shrink_target(l, g) != 0;
+	return g && mem_shrinks_to(&l->conf.tune, g) != 0;
 }
 
 /*
@@ -215,7 +196,7 @@ static int shrinks_remember(struct mem_loop *l)
 	state_filter(&l->kept, still_shrinks, l);
 	for (size_t i = 0; i < l->view.n && !l->opt->dry_run; i++) {
 		const struct guest *g = &l->view.guest[i];
-		uint64_t target_kib = shrink_target(l, g);
+		uint64_t target_kib = mem_shrinks_to(&l->conf.tune, g);
 
 		if (target_kib && state_shrink(&l->kept, g->uuid, virt_run(l->virt, g->uuid),
 					       target_kib) < 0) {
@@ -242,16 +223,14 @@ static int settle(struct mem_loop *l)
 	for (size_t i = 0; i < l->view.n; i++) {
 		struct guest *g = &l->view.guest[i];
 
-		if (!is_unmet(l, g))
+		if (!mem_take_back(&l->conf.tune, g))
 			continue;
-		g->plan.command_kib = g->now.actual_kib;
-		g->plan.reason = MEM_RESTORE;
 		if (l->opt->dry_run)
 			mem_log_guest(g, MEM_WOULD, LOG_PRIO_INFO);
 		else
 			guest_command(l, g);
 		g->plan.command_kib = 0;
-		left += !l->opt->dry_run && is_unmet(l, g);
+		left += !l->opt->dry_run && mem_is_unmet(&l->conf.tune, g);
 	}
 	return left;
 }
@@ -264,10 +243,8 @@ static int shrinks_adopt(struct mem_loop *l)
 		const struct mark *m = &l->kept.marks.mark[i];
 		struct guest *g = mem_view_find(&l->view, m->uuid);
 
-		if (!g || !m->target_kib || virt_run(l->virt, m->uuid) != m->run)
-			continue;
-		g->mem.target_kib = m->target_kib;
-		g->mem.shrinking = true;
+		if (g && m->target_kib && virt_run(l->virt, m->uuid) == m->run)
+			mem_adopt(g, m->target_kib);
 	}
 	return settle(l);
 }

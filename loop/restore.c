@@ -1,6 +1,7 @@
 /*
- * restore.c - puts vCPUs back where they were found.
+ * restore.c - puts vCPUs back where they were found: policy/restore.c decides which.
  */
+#include "policy/restore.h"
 #include "host/proc.h"
 #include "host/virt.h"
 #include "lib/cpuset.h"
@@ -49,9 +50,10 @@ static bool put_back(struct restoring *r, const struct mark *m, const struct vcp
 static bool restore_one(const struct mark *m, void *arg)
 {
 	struct restoring *r = arg;
-	struct cpuset to = m->found;
 	struct vcpu_live live;
+	struct cpuset to;
 	enum virt_result result;
+	enum restore_why why;
 
 	if (proc_now_ns() >= r->deadline_ns) {
 		r->left++;
@@ -65,17 +67,13 @@ static bool restore_one(const struct mark *m, void *arg)
 		return false;
 	if (result != VIRT_DONE)
 		return keep(r, "a vCPU", m->vcpu, why_not(result));
-	cpuset_and(&to, &live.online);
-	if (cpuset_equal(&live.mask, &to))
-		return false;
-	if (!cpuset_equal(&live.mask, &m->asked[0]) &&
-	    !cpuset_equal(&live.mask, &m->asked[1])) {
+	why = restore_decide(&m->found, m->asked, &live.mask, &live.online, &to);
+	if (why == RESTORE_EXTERNAL)
 		cpu_log_others(live.guest, m->vcpu, &live.mask);
-		return false;
-	}
-	if (cpuset_count(&to) == 0)
-		return keep(r, live.guest, m->vcpu, RESTORE_OFFLINE);
-	return put_back(r, m, &live, &to);
+	if (why == RESTORE_OFFLINE)
+		return keep(r, live.guest, m->vcpu, why);
+	return why == RESTORE_FOUND && !cpuset_equal(&live.mask, &to) &&
+	       put_back(r, m, &live, &to);
 }
 
 int state_restore(struct state *s, struct virt *virt, int64_t deadline_ns)

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/limits.h"
 #include "host/log.h"
 #include "host/options.h"
 #include "host/proc.h"
@@ -21,10 +22,6 @@
 #include "loop/loop.h"
 #include "loop/run.h"
 #include "report/metrics.h"
-
-#define GRACE_NS   800000000LL   /* a loop stuck in a call is left behind after this */
-#define RESTORE_NS 500000000LL   /* of it, for putting masks back */
-#define STUCK_NS   60000000000LL /* twice what libvirt waits for a job that holds a guest */
 
 struct loop {
 	const struct loop_ops *ops;
@@ -157,7 +154,7 @@ static void say_fresh(struct loop *loop, const char *doing, int64_t until_ns)
 	news = doing && doing != loop->doing;
 	if (news)
 		loop->doing = doing;
-	loop->fresh_until_ns = until_ns + STUCK_NS;
+	loop->fresh_until_ns = until_ns + ns_of_s(limit.stuck_s);
 	pthread_mutex_unlock(&stop_lock);
 	if (news)
 		kill(getpid(), SIGUSR2);
@@ -269,7 +266,7 @@ static void loop_close(struct loop *loop, int64_t deadline_ns)
 static void *wind_up(void *virt)
 {
 	static int leaked;
-	int64_t deadline_ns = proc_now_ns() + RESTORE_NS;
+	int64_t deadline_ns = proc_now_ns() + ns_of_s(limit.put_back_s);
 
 	for (size_t i = NLOOPS; i > 0; i--)
 		loop_close(&loops[i - 1], deadline_ns);
@@ -307,7 +304,7 @@ static bool any_failed(void)
 
 bool loops_finish(struct virt *virt, int status)
 {
-	struct timespec deadline = ns_timespec(proc_now_ns() + GRACE_NS);
+	struct timespec deadline = ns_timespec(proc_now_ns() + ns_of_s(limit.end_s));
 	pthread_t winder;
 	void *leaked;
 

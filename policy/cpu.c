@@ -223,7 +223,7 @@ static double count_over(const struct tick *t, const struct place_score *now)
 		return 1;
 	if (over <= 1 || !is_settled(t))
 		return 0;
-	return over < t->tune->clear_times ? 0.5 : 1;
+	return over < t->tune->clear_times ? t->tune->clear_part : 1;
 }
 
 /* What the peak load must be above for a gain in it to be sought, if it lasts. */

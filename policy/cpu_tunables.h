@@ -18,7 +18,8 @@
 	ROW(double, start_points, 5, POINTS, 0.1, 100, FIXED, "act when the imbalance is above") \
 	ROW(double, stop_points, 3.5, POINTS, 0, 100, FIXED, "plan to get below; between the two nothing is done, so that a load that hovers about one threshold causes no pins") \
 	ROW(unsigned, persist_intervals, 2, INTERVALS, 1, 1000, FIXED, "the imbalance must stay above start_points for so long: one may be a burst ...") \
-	ROW(double, clear_times, 2, TIMES, 1, 1000, FIXED, "... and an interval below so many start_points counts half: demands are means, in which one sample still shows in the next") \
+	ROW(double, clear_times, 2, TIMES, 1, 1000, FIXED, "... and an interval below so many start_points ...") \
+	ROW(double, clear_part, 0.5, SHARE, 0.01, 1, FIXED, "... counts for so much of one: demands are means, in which one sample still shows in the next") \
 	ROW(unsigned, settle_intervals, 3, INTERVALS, 0, 1000, FIXED, "after a pass of pins, for which the imbalance does not count: demands show themselves anew") \
 	ROW(double, severe, 1.25, RATIO, 1, 1000, FIXED, "peak load over its lower bound, if a pCPU is full: acted on at once, pauses and the price of pins aside ...") \
 	ROW(unsigned, severe_samples, 2, SAMPLES, 1, 1000, FIXED, "... of each vCPU there: one sample of a full pCPU tells little of each") \

@@ -223,6 +223,18 @@ void mem_applied(const struct mem_tunables *tune, struct guest *g, int64_t now_n
 /* Notes that g's command failed or timed out: leaves g alone for a while, then longer. */
 void mem_refused(const struct mem_tunables *tune, struct guest *g, int64_t now_ns);
 
+/* Has it been told to shrink, and not come down yet? */
+bool mem_is_unmet(const struct mem_tunables *tune, const struct guest *g);
+
+/* What it shrinks to, or is about to; 0: nothing. */
+uint64_t mem_shrinks_to(const struct mem_tunables *tune, const struct guest *g);
+
+/* Another run of this program told it to shrink to so much. */
+void mem_adopt(struct guest *g, uint64_t target_kib);
+
+/* Before nobody watches it any more: its command is to keep what it holds, if it shrinks. */
+bool mem_take_back(const struct mem_tunables *tune, struct guest *g);
+
 const char *mem_reason_name(enum mem_reason reason);         /* such as "rescue" */
 const char *mem_host_state_name(enum mem_host_state state);  /* such as "soft" */
 const char *mem_host_state_words(enum mem_host_state state); /* for a status line */

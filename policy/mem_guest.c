@@ -219,3 +219,37 @@ void mem_refused(const struct mem_tunables *tune, struct guest *g, int64_t now_n
 	g->mem.refused_ns = now_ns + wait_ns;
 	g->plan.command_kib = 0;
 }
+
+/* ---- shrinks under way ---- */
+
+static bool is_far(const struct mem_tunables *tune, const struct guest *g, uint64_t target_kib)
+{
+	return target_kib && !guest_has_met(tune, g, target_kib);
+}
+
+bool mem_is_unmet(const struct mem_tunables *tune, const struct guest *g)
+{
+	return g->mem.shrinking && is_far(tune, g, g->mem.target_kib);
+}
+
+uint64_t mem_shrinks_to(const struct mem_tunables *tune, const struct guest *g)
+{
+	if (is_far(tune, g, g->plan.command_kib))
+		return g->plan.command_kib;
+	return mem_is_unmet(tune, g) ? g->mem.target_kib : 0;
+}
+
+void mem_adopt(struct guest *g, uint64_t target_kib)
+{
+	g->mem.target_kib = target_kib;
+	g->mem.shrinking = true;
+}
+
+bool mem_take_back(const struct mem_tunables *tune, struct guest *g)
+{
+	if (!mem_is_unmet(tune, g))
+		return false;
+	g->plan.command_kib = g->now.actual_kib;
+	g->plan.reason = MEM_RESTORE;
+	return true;
+}

@@ -12,6 +12,9 @@
 #include "lib/tunable.h"
 #include "lib/units.h"
 
+#define HOST_LEAST_KIB (200 * KIB_PER_MIB) /* with less any Linux host is in trouble */
+#define RESERVE_KIB    (256 * KIB_PER_MIB) /* less than this is no host */
+
 #define PEAKS_KEPT 10 /* seconds: what is remembered of demand; no peak can be longer */
 
 /* ROW(type, name, default, unit, least, most, option, meaning) */
@@ -28,6 +31,8 @@
 	ROW(double, need_kib, 128 * KIB_PER_MIB, KIB, 0, KIB_PER_GIB, FIXED, "... and at least this") \
 	ROW(double, comfort_part, 0.25, SHARE, 0, 10, FIXED, "of demand: free memory on a host that is well ...") \
 	ROW(double, comfort_kib, 224 * KIB_PER_MIB, KIB, 0, KIB_PER_GIB, FIXED, "... and at least this. Grown to need, shrunk to comfort: the gap between the two is the hysteresis") \
+	ROW(double, need_intervals, 1, INTERVALS, 0, 100, FIXED, "growth for so long is in need ...") \
+	ROW(double, comfort_intervals, 2, INTERVALS, 0, 100, FIXED, "... and for so long in comfort") \
 	ROW(double, survive_delay, 0.4, SHARE, 0, 10, FIXED, "of the interval: growth for so long is in survive, since a rescue acts within a second and growth to need takes one") \
 	ROW(double, react_s, 1, SECONDS, 0, 60, FIXED, "and growth for this: a sample is up to so old") \
 	ROW(double, small_kib, 512 * KIB_PER_MIB, KIB, 1, 1024 * KIB_PER_GIB, FIXED, "for smaller guests the amounts in MiB are scaled down") \
@@ -45,9 +50,9 @@
 	ROW(double, noise_times, 2, TIMES, 0, 100, FIXED, "... and growth begins so far beyond the largest demand") \
 	ROW(double, debt_half_s, 30, SECONDS, 0.1, 86400, FIXED, "in which half of what a guest swapped out is forgotten; it will want that back") \
 	/* ledger.c: the host */ \
-	ROW(double, host_least_kib, 200 * KIB_PER_MIB, KIB, 0, 1024 * KIB_PER_GIB, FIXED, "the host's own, whatever happens") \
+	ROW(double, host_least_kib, HOST_LEAST_KIB, KIB, 0, 1024 * KIB_PER_GIB, FIXED, "the host's own, whatever happens") \
 	ROW(double, critical_part, 0.5, SHARE, 0, 1, FIXED, "of that: with less available at once the host is critical, with less than all of it hard") \
-	ROW(double, reserve_kib, 256 * KIB_PER_MIB, KIB, 0, 1024 * KIB_PER_GIB, FIXED, "the reserve of a small host: room for a rescue above that") \
+	ROW(double, reserve_kib, RESERVE_KIB, KIB, 0, 1024 * KIB_PER_GIB, FIXED, "the reserve of a small host: room for a rescue above that") \
 	ROW(double, reserve_scale, 1.5, TIMES, 0, 100, FIXED, "of a sliding share of the host's memory: the reserve of a larger one") \
 	ROW(double, scale_1_kib, 4 * KIB_PER_GIB, KIB, 0, 1e12, FIXED, "of the host's memory: the first part ...") \
 	ROW(double, scale_1_part, 0.06, SHARE, 0, 1, FIXED, "... and its share") \

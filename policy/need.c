@@ -264,9 +264,9 @@ void need_levels(const struct mem_tunables *tune, struct guest *g, double interv
 	double floor = base + room(tune, g, base, tune->floor_part, tune->floor_kib);
 	double top = fmax(peak(h, tune->peak_s), now) + h->swap_debt_kib;
 	double need = top + room(tune, g, top, tune->need_part, tune->need_kib) +
-		      v * (interval_s + tune->react_s);
+		      v * (tune->need_intervals * interval_s + tune->react_s);
 	double comfort = top + room(tune, g, top, tune->comfort_part, tune->comfort_kib) +
-			 v * (2 * interval_s + tune->react_s);
+			 v * (tune->comfort_intervals * interval_s + tune->react_s);
 	double working =
 		h->working_kib + h->swap_debt_kib + need_scaled(tune, g, tune->floor_kib);
 	double min = (double)g->now.policy.min_kib, max = (double)g->now.max_kib;

@@ -194,44 +194,57 @@ void cpu_log_state(const struct cpu_view *v, const struct cpu_report *r)
 		say(v, i, "state", "state of", NULL, LOG_PRIO_NOTICE);
 }
 
-/* ---- restoring ---- */
+void cpu_log_none_online(const struct cpuset *wanted, const struct cpuset *online)
+{
+	const struct mask asked = mask(wanted), here = mask(online);
 
-#define RESTORE_NAME(code, name) [code] = name,
-static const char *const restore_name[RESTORE_WHYS] = { RESTORE_REASONS(RESTORE_NAME) };
+	log_msg(LOG_PRIO_ERR, "option '--cpus' '%s': must name a pCPU that is online, of %s",
+		asked.brief, here.brief);
+}
+
+void cpu_log_grain_unknown(const char *grain)
+{
+	log_msg(LOG_PRIO_ERR,
+		"option '--grain' '%s': must be cpu, or another that is known: here it is "
+		"not known which pCPUs share a %s",
+		grain, grain);
+}
+
+/* ---- restoring ---- */
 
 void cpu_log_put_back(const char *guest, unsigned vcpu, const struct cpuset *from,
 		      const struct cpuset *to, enum pin_result result)
 {
 	const struct mask at = mask(from), back = mask(to);
 	const struct log_field field[] = {
-		VCPU_FIELDS(pin_verb[result], guest, vcpu, restore_name[RESTORE_FOUND]),
+		VCPU_FIELDS(pin_verb[result], guest, vcpu, restore_why_name(RESTORE_FOUND)),
 		{ .name = "from", .text = at.whole },
 		{ .name = "to", .text = back.whole },
 	};
 
 	log_fields(LOG_PRIO_INFO, LOG_FIELDS(field), "cpu: %s %s/%u %s -> %s: %s",
 		   pin_verb[result], guest, vcpu, at.brief, back.brief,
-		   restore_name[RESTORE_FOUND]);
+		   restore_why_name(RESTORE_FOUND));
 }
 
 void cpu_log_kept(const char *guest, unsigned vcpu, enum restore_why why)
 {
 	const struct log_field field[] = {
-		VCPU_FIELDS("not put back", guest, vcpu, restore_name[why]),
+		VCPU_FIELDS("not put back", guest, vcpu, restore_why_name(why)),
 	};
 
 	log_fields(LOG_PRIO_WARNING, LOG_FIELDS(field), "cpu: %s/%u is not put back: %s", guest,
-		   vcpu, restore_name[why]);
+		   vcpu, restore_why_name(why));
 }
 
 void cpu_log_others(const char *guest, unsigned vcpu, const struct cpuset *at)
 {
 	const struct mask list = mask(at);
 	const struct log_field field[] = {
-		VCPU_FIELDS("leave", guest, vcpu, restore_name[RESTORE_EXTERNAL]),
+		VCPU_FIELDS("leave", guest, vcpu, restore_why_name(RESTORE_EXTERNAL)),
 		{ .name = "from", .text = list.whole },
 	};
 
 	log_fields(LOG_PRIO_NOTICE, LOG_FIELDS(field), "cpu: leave %s/%u on %s: %s", guest,
-		   vcpu, list.brief, restore_name[RESTORE_EXTERNAL]);
+		   vcpu, list.brief, restore_why_name(RESTORE_EXTERNAL));
 }

@@ -10,6 +10,7 @@
 #include "host/log.h"
 #include "policy/cpu.h"
 #include "policy/cpu_observe.h"
+#include "policy/restore.h"
 
 /* What became of a decision to pin. */
 enum pin_result {
@@ -18,19 +19,6 @@ enum pin_result {
 	PIN_FAILED,
 	PINS,
 };
-
-/* Why a vCPU is put back or not: code, and the words of the log, which the manual explains. */
-/* clang-format off */
-#define RESTORE_REASONS(ROW) \
-	ROW(RESTORE_FOUND, "as it was found") \
-	ROW(RESTORE_EXTERNAL, "pinned externally") \
-	ROW(RESTORE_OFFLINE, "the pCPUs it had are offline") \
-	ROW(RESTORE_JOB, "a job holds its guest") \
-	ROW(RESTORE_REFUSED, "libvirt refused") \
-	ROW(RESTORE_LOST, "libvirt is gone")
-/* clang-format on */
-#define RESTORE_CODE(code, ...) code,
-enum restore_why { RESTORE_REASONS(RESTORE_CODE) RESTORE_WHYS };
 
 /* The host's decision in numbers. */
 void cpu_log_host(const struct cpu_report *r, enum log_priority priority);
@@ -52,6 +40,10 @@ void cpu_log_put_back(const char *guest, unsigned vcpu, const struct cpuset *fro
 		      const struct cpuset *to, enum pin_result result);
 void cpu_log_kept(const char *guest, unsigned vcpu, enum restore_why why);
 void cpu_log_others(const char *guest, unsigned vcpu, const struct cpuset *at);
+
+/* An option names what this host has not. */
+void cpu_log_none_online(const struct cpuset *wanted, const struct cpuset *online);
+void cpu_log_grain_unknown(const char *grain);
 
 /* All that is known, at notice. */
 void cpu_log_state(const struct cpu_view *v, const struct cpu_report *r);

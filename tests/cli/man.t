@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.." || exit 1
 page=man/vmbal.8
 
 # A row of the code for each row of the manual's tables, with the same value, unit and meaning.
-tunables=$(build/tests/cli/tunables cpu && build/tests/cli/tunables mem)
+tunables=$(build/tests/cli/tunables cpu && build/tests/cli/tunables mem && build/tests/cli/tunables host)
 while read -r row; do
 	name=$(cut -d' ' -f3 <<<"$row")
 	holds "tunable $name is in the manual as it is in the code" "$row" grep -qxF -- "$row" $page
@@ -18,6 +18,20 @@ while read -r row; do
 done < <(grep -E '^\.It Dv [a-z0-9_]+ Ta ' $page)
 
 holds "thresholds were found" "$tap_n" test "$tap_n" -ge 200
+
+# Where a sentence repeats such a value, a comment above it names the row: whoever changes that is
+# led to the sentence.
+while read -r name value; do
+	holds "$name is $value where a sentence says so" "" \
+		grep -qE "^\.It Dv $name Ta $value Ta " <<<"$tunables"
+done < <(sed -n 's/^\.\\" = //p' $page | sed 's/, /\n/g')
+
+# ... and the least sizes that options take.
+while read -r option; do
+	least=$(./vmbal --"$option" 1KiB mem 5 2>&1 | sed -nE 's/.* from ([0-9]+)(MiB) to .*/\1 \2/p')
+	holds "--$option: $least or more" "" \
+		grep -q "$least or more" <(sed -n "/^\.It Fl .*-$option Ar/,/^\.It/p" $page | sed 1d)
+done < <(./vmbal --help | sed -nE 's/^.*--([a-z-]+) SIZE.*/\1/p')
 
 while read -r short long; do
 	holds "option $short, $long is explained" "" \
@@ -35,7 +49,7 @@ done < <(./vmbal --help | sed -nE 's/^  ([a-z]+)( +SECONDS|) .*/\1\2/p' | tr -s 
 # A reason is a tag, with a sentence below it.
 while read -r reason; do
 	holds "reason '$reason' is explained" "" \
-		awk -v tag="$reason" '/^\.It (Sy )?/ { sub(/^\.It (Sy )?/, ""); at = $0 == tag; next }
+		awk -v tag="$reason" '/^\.\\"/ { next } /^\.It (Sy )?/ { sub(/^\.It (Sy )?/, ""); at = $0 == tag; next }
 			at && /^[A-Z]/ { found = 1 } { at = 0 } END { exit !found }' $page
 done < <(grep -ohE 'ROW\((MEM|V?CPU|RESTORE)_[A-Z_]+,( V?(CPU|MEM)_[A-Z]+,)? "[A-Za-z: -]+"' policy/*.[ch] report/*.h | cut -d'"' -f2)
 

@@ -97,7 +97,7 @@ mutate "only once" pins.c 's/v->past.widened \|= .*/;/'
 
 # When it goes.
 tune "a mild case waits for a second interval" persist_intervals 1
-mutate "a milder one longer" cpu.c 's/return over < t->tune->clear_times \? 0.5 : 1;/return 1;/'
+tune "a milder one longer" clear_part 1
 mutate "a severe case does not wait" cpu.c 's/if \(t->severe \|\| /if (/'
 mutate "but for a second sample" cpu.c 's/v->past.demand.seen < t->tune->severe_samples/false/'
 mutate "no case is severe where nothing is full" cpu.c 's/t->severe = now->peak >= 1 &&/t->severe =/'

@@ -47,6 +47,8 @@ mutate "... as it was first seen" loop/state.c '/^int state_found/,/^}/s/\*first
 mutate "... for the next run, too" loop/state.c \
 	'/^int state_found/,/^}/s/s->changed = true/(void)s/'
 mutate "... inside what is defined" loop/cpu.c 's/cpuset_and\(&allowed, &l->now.set\[c->allowed\]\);//'
+mutate "what others pinned is theirs" policy/restore.c 's/return RESTORE_EXTERNAL;/;/'
+mutate "no mask is put back without an online pCPU" policy/restore.c 's/return RESTORE_OFFLINE;/;/'
 mutate "what we never pinned is not put back" loop/restore.c 's/cpuset_count\(&m->asked\[0\]\) == 0 \|\|//'
 mutate "our own pins are nobody's start" loop/cpu.c 's/return first \? \*first : /return /'
 mutate "pinned guests without a definition are named once" loop/cpu.c 's/l->said_undefined = cpu_log/cpu_log/'
@@ -98,7 +100,7 @@ mutate "this machine's shape is its kernel's to tell" virt_host.c 's/v->local \?
 mutate "... and its map of pCPUs" virt_host.c 's/if \(!v->local \|\| proc_online/if (true || proc_online/'
 mutate "... which the daemon knows, too" virt_host.c 's/ \|\| !cpuset_equal\(&online, &v->table.online\)\)/)/'
 mutate "AMD's ranking is no strength" shape.c 's/strcmp\(vendor, "AuthenticAMD"\) == 0/false/'
-mutate "a small difference is none" shape.c 's/SAME_STRENGTH \* most/most/'
+mutate "a small difference is none" shape.c 's/\(1 - limit.pcpu_weaker\) \* most/most/'
 mutate "a cache that is not this pCPU's is not its" shape.c 's/!cpuset_has\(&members, cpu\)/false/'
 mutate "a mask may be a part of its bin" policy/cpu_observe.c 's/v->now.narrow = .*/v->now.narrow = false;/'
 mutate "a bin is as strong as its pCPUs" policy/cpu_observe.c 's/b->now.capacity \+= capacity/b->now.capacity++/'
@@ -123,7 +125,7 @@ mutate "a narrowed mask is known as ours" loop/cpu.c 's/if \(!cpuset_equal\(&mas
 mutate "a refusal waits" virt.c 's/a->until_ns = proc_now_ns\(\) \+ a->delay_ns/(void)a/'
 mutate "a second refusal waits for longer" virt.c 's/2 \* a->delay_ns : first_ns/a->delay_ns : first_ns/'
 mutate "no refusal is for ever" virt.c 's/a->delay_ns > most_ns/false/'
-mutate "the end of a job is noticed soon" virt_act.c 's/JOB_MOST_NS\)/REFUSED_MOST_NS)/'
+mutate "the end of a job is noticed soon" virt_act.c 's/limit.job_most_s/limit.failed_most_s/'
 mutate "a guest with a job is not called" virt_act.c \
 	'/^static enum virt_result domain_ready/,/^}/s/ \|\| proc_now_ns\(\) < d->job.until_ns\)/)/'
 mutate "a guest that cannot be pinned is given memory" virt_sample.c \
@@ -160,7 +162,7 @@ mutate "an unread definition forbids pins" virt_sample.c 's/!d->managed \|\| !d-
 mutate "who hangs in a bulk read is found" virt_call.c 's/leave = d \? true : hung_find\(v\)/leave = d != NULL/'
 mutate "who hangs is not asked again" virt_read.c 's/if \(d && d->hung_ns\)/if (false)/'
 mutate "who hangs is told nothing" virt_act.c 's/if \(d->hung_ns \|\| proc_now_ns/if (proc_now_ns/'
-mutate "who hangs is seen when it answers" virt_call.c 's/ \|\| ms >= ANSWER_MS\)/)/'
+mutate "who hangs is seen when it answers" virt_call.c 's/ \|\| ms >= .*\)/)/'
 mutate "who hangs counts with what it holds" virt_sample.c 's/^\t\tif \(d->hung_ns\)/\t\tif (false)/'
 mutate "... also where it was never sampled" virt_call.c 's/^\tfigures_ask\(d\);/\t(void)figures_ask;/'
 mutate "a call that goes on to the next one is noticed" virt_call.c 's/callers_left\(&v->callers\) > hung_count\(v\)/false/'
@@ -170,8 +172,8 @@ mutate "a command that is under way is known" loop/mem.c 's/if \(result == VIRT_
 mutate "a dead connection is closed" virt.c 's/v->lost = true/(void)v/'
 mutate "a dead connection is closed when nothing of it is held" virt.c \
 	'/^void virt_check/,/^}/s/v->lost = true/virt_close(v)/'
-mutate "attempts become rarer" virt.c 's/attempt_failed\(&v->link, RETRY_NS, retry_most_ns\(v\)\)/attempt_failed(\&v->link, RETRY_NS, RETRY_NS)/'
-mutate "attempts do not become rare" virt.c 's/if \(last_ns > RETRY_LAST_NS\)/if (false)/'
+mutate "attempts become rarer" virt.c 's/retry_most_ns\(v\)\)/ns_of_s(limit.retry_s))/'
+mutate "attempts do not become rare" virt.c 's/fmin\(last_s, limit.retry_most_s\)/last_s/'
 mutate "a connection that tells nothing is no end of an outage" virt.c \
 	's/v->local = uri_is_local\(v->conn\);/&virt_proven(v);/'
 mutate "there is a pause between attempts" virt.c 's/proc_now_ns\(\) < v->link.until_ns/false/'
