@@ -289,10 +289,10 @@ static void act(struct cpu_loop *l)
 /* 1: there is one of the same connection before it, to compare it with; 0: not yet. */
 static int sample(struct cpu_loop *l)
 {
-	struct vcpu_sample spare = l->before;
+	struct vcpu_sample old = l->before;
 
 	l->before = l->now;
-	l->now = spare;
+	l->now = old;
 	if (virt_vcpus(l->virt, &l->now) < 0) {
 		l->now.epoch = 0;
 		return -1;

@@ -41,7 +41,7 @@ struct loop_ops {
 	 * Before it is closed: takes back commands that nobody would watch any more.  Returns
 	 * how many could not be and stay in the state file.  NULL: there are none.
 	 */
-	int (*settle)(void *loop);
+	int (*take_back)(void *loop);
 	void (*close)(void *loop);
 };
 extern const struct loop_ops cpu_loop_ops, mem_loop_ops;

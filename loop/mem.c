@@ -73,12 +73,12 @@ static void close_loop(void *loop)
 /* The guests' names are in the sample that the view is of. */
 static int observe(struct mem_loop *l)
 {
-	struct guest_sample spare = l->now;
+	struct guest_sample old = l->now;
 
 	if (mem_observe(&l->conf.tune, &l->view, l->opt->host_memory_kib, &l->next) < 0)
 		return -1;
 	l->now = l->next;
-	l->next = spare;
+	l->next = old;
 	return 0;
 }
 
@@ -216,7 +216,7 @@ static void shrinks_cancel(struct mem_loop *l)
 }
 
 /* A shrink that nobody watches any more can kill its guest. */
-static int settle(struct mem_loop *l)
+static int shrinks_end(struct mem_loop *l)
 {
 	int left = 0;
 
@@ -246,7 +246,7 @@ static int shrinks_adopt(struct mem_loop *l)
 		if (g && m->target_kib && virt_run(l->virt, m->uuid) == m->run)
 			mem_adopt(g, m->target_kib);
 	}
-	return settle(l);
+	return shrinks_end(l);
 }
 
 static int take_back(void *loop)
@@ -256,7 +256,7 @@ static int take_back(void *loop)
 
 	if (!l->adopted) /* no guest was ever seen: what a crash left stands */
 		return l->opt->dry_run ? 0 : (int)l->kept.marks.n;
-	left = settle(l);
+	left = shrinks_end(l);
 	shrinks_remember(l);
 	return left;
 }
@@ -317,6 +317,6 @@ const struct loop_ops mem_loop_ops = {
 	.report = report,
 	.status = status,
 	.restore = restore,
-	.settle = take_back,
+	.take_back = take_back,
 	.close = close_loop,
 };

@@ -232,9 +232,9 @@ static void stop(void)
 	pthread_mutex_unlock(&stop_lock);
 }
 
-static void settle_and_close(const struct loop_ops *ops, void *state)
+static void end_and_close(const struct loop_ops *ops, void *state)
 {
-	int left = ops->settle ? ops->settle(state) : 0;
+	int left = ops->take_back ? ops->take_back(state) : 0;
 
 	if (left)
 		log_msg(LOG_PRIO_WARNING,
@@ -256,7 +256,7 @@ static void loop_close(struct loop *loop, int64_t deadline_ns)
 		log_msg(LOG_PRIO_WARNING, "%s: not all is put back: 'vmbal restore' can do it",
 			loop->ops->name);
 	if (loop->state)
-		settle_and_close(loop->ops, loop->state);
+		end_and_close(loop->ops, loop->state);
 }
 
 /*
@@ -368,7 +368,7 @@ int loops_restore(struct virt *virt, const struct options *opt)
 
 		failed |= !state || ops->restore(state, INT64_MAX);
 		if (state)
-			settle_and_close(ops, state);
+			end_and_close(ops, state);
 	}
 	return failed ? -1 : 0;
 }

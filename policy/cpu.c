@@ -36,7 +36,7 @@ struct tick {
 	struct place place;
 	void *work;
 	int *at;
-	bool spare;   /* some bin idles plenty: demands show themselves */
+	bool idles;   /* some bin idles plenty: demands show themselves */
 	bool forced;  /* a vCPU is outside its allowed bins */
 	bool placing; /* one is unpinned and is to be placed whatever the balance */
 	bool severe;
@@ -62,7 +62,7 @@ static void see_demand(struct tick *t)
 	double idle = mean_of(h, bin_idle), unpinned = mean_of(h, bin_speed);
 
 	for (size_t b = 0; b < h->nbins; b++)
-		t->spare |= bin_idle(&h->bin[b]) >= t->tune->severe_idle;
+		t->idles |= bin_idle(&h->bin[b]) >= t->tune->severe_idle;
 
 	for (size_t i = 0; i < h->n; i++) {
 		struct vcpu *v = &h->vcpu[i];
@@ -299,7 +299,7 @@ static enum cpu_why may_act(struct tick *t)
 {
 	struct cpu_host *h = t->h;
 	unsigned wait = pins_backoff(t->tune, h);
-	bool exempt = t->spare && t->severe;
+	bool exempt = t->idles && t->severe;
 
 	if (h->quiet < wait && !exempt) {
 		t->out->wait = wait - h->quiet;
@@ -336,7 +336,7 @@ static void ask(struct tick *t)
 		if (v->plan.why == VCPU_STAYS)
 			v->plan.why = VCPU_BALANCE;
 		pins_ask(v, !t->severe && v->now.bin >= 0 &&
-				    bin_idle(&t->h->bin[v->now.bin]) >= t->tune->idle_spare);
+				    bin_idle(&t->h->bin[v->now.bin]) >= t->tune->idle_ample);
 		t->out->moves++;
 	}
 }

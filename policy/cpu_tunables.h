@@ -60,7 +60,7 @@
 	/* demand.c */ \
 	ROW(double, wait_max, 0.98, SHARE, 0, 0.999, FIXED, "of the time: to count on more waiting only amplifies noise") \
 	ROW(double, idle_full, 0.005, SHARE, 0, 1, FIXED, "of a pCPU: idling less, it is full; the grain is 10 ms in 2 s") \
-	ROW(double, idle_spare, 0.015, SHARE, 0, 1, FIXED, "of a pCPU: idling more, each vCPU gets what it asks for") \
+	ROW(double, idle_ample, 0.015, SHARE, 0, 1, FIXED, "of a pCPU: idling more, each vCPU gets what it asks for") \
 	ROW(double, always, 0.97, SHARE, 0, 2, FIXED, "of the time run or waited: the vCPU wants all it may have, if its work is not known to be open") \
 	ROW(double, smooth, 0.1, SHARE, 0.001, 1, FIXED, "weight of a new sample in a demand: 5 % wobble becomes 1.2 %") \
 	ROW(double, smooth_far, 0.3, SHARE, 0.001, 1, FIXED, "weight of one that is farther off than far_sigmas") \

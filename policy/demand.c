@@ -14,10 +14,10 @@
 #include "policy/cpu.h"
 #include "policy/demand.h"
 
-/* 0 where the bin has idle time to spare, 1 where it is full, a ramp between. */
+/* 0 where the bin has ample idle time, 1 where it is full, a ramp between. */
 static double fullness(const struct cpu_tunables *tune, double idle)
 {
-	double f = (tune->idle_spare - idle) / (tune->idle_spare - tune->idle_full);
+	double f = (tune->idle_ample - idle) / (tune->idle_ample - tune->idle_full);
 
 	return fmax(0, fmin(1, f));
 }

@@ -6,7 +6,7 @@
  * next decision, and in an emergency makes donors give.  All else waits for the decision.
  *
  * Two phases, as in XenServer's squeezed: a shrink frees memory when it is seen, not when it
- * is sent, so growth is paid from what is spare now.
+ * is sent, so growth is paid from headroom that is there now.
  */
 #include <math.h>
 #include <string.h>
@@ -29,7 +29,7 @@ struct tick {
 	bool decide;
 	double interval_s, next_s; /* next_s: to the next decision */
 	double funds_kib;          /* what may still be granted in this tick */
-	bool lacking;              /* guests want more than is spare */
+	bool lacking;              /* guests want more than the headroom */
 	bool emergency;            /* guests, or the host, are about to run dry */
 	struct mem_report *r;
 };
@@ -222,23 +222,23 @@ static double wants_level(const struct tick *t, const struct guest *g)
 /* Before shares are known: an emergency also tries donors that stalled once or twice. */
 static void judge(struct tick *t)
 {
-	double dying = 0, spare = (double)t->r->headroom_kib + (double)t->r->booting_kib;
+	double dying = 0, headroom = (double)t->r->headroom_kib + (double)t->r->booting_kib;
 
 	for (size_t i = 0; i < t->n; i++)
 		if (fit(&t->g[i]))
 			dying += fmax(0, (double)t->g[i].plan.survive_kib - held(&t->g[i]));
-	t->emergency = dying - spare > t->tune->emergency_kib || t->r->state >= HOST_HARD;
+	t->emergency = dying - headroom > t->tune->emergency_kib || t->r->state >= HOST_HARD;
 }
 
 /* Once shares are known: do guests want more than there is? */
 static void judge_wants(struct tick *t)
 {
-	double wanting = 0, spare = (double)t->r->headroom_kib + (double)t->r->booting_kib;
+	double wanting = 0, headroom = (double)t->r->headroom_kib + (double)t->r->booting_kib;
 
 	for (size_t i = 0; i < t->n; i++)
 		if (wants_growth(t, &t->g[i]) > 0)
 			wanting += fmax(0, wants_growth(t, &t->g[i]) - held(&t->g[i]));
-	t->lacking = wanting > fmax(0, spare) || t->r->state >= HOST_SOFT;
+	t->lacking = wanting > fmax(0, headroom) || t->r->state >= HOST_SOFT;
 }
 
 /* Shrinks g towards goal by one step, or says why not; now false: not before the decision. */

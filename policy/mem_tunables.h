@@ -71,7 +71,7 @@
 	ROW(unsigned, kept_shrinks, 2, TIMES, 1, 1000, FIXED, "... and after so many shrinks that it did not follow it never will") \
 	ROW(double, quiet_s, 3, SECONDS, 0, 60, FIXED, "after a move until balloon and RSS agree again") \
 	/* share.c */ \
-	ROW(double, spare_part, 0.5, SHARE, 0, 1, FIXED, "of what is left after all needs goes to comfort: the rest stays with the host") \
+	ROW(double, dealt_part, 0.5, SHARE, 0, 1, FIXED, "of what is left after all needs goes to comfort: the rest stays with the host") \
 	/* mem.c: growing */ \
 	ROW(double, rescue_kib, 112 * KIB_PER_MIB, KIB, 0, KIB_PER_GIB, FIXED, "free memory at the next decision under which a guest is rescued") \
 	ROW(double, lack_kib, 16 * KIB_PER_MIB, KIB, 0, KIB_PER_GIB, FIXED, "so much under need calls for growth ...") \

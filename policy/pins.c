@@ -108,7 +108,7 @@ static unsigned see_promises(const struct cpu_tunables *tune, struct cpu_host *h
 		if (v->past.moved.due == 0)
 			continue;
 		v->past.moved.hidden |=
-			v->now.bin < 0 || bin_idle(&h->bin[v->now.bin]) < tune->idle_spare;
+			v->now.bin < 0 || bin_idle(&h->bin[v->now.bin]) < tune->idle_ample;
 		v->past.moved.found += v->past.demand.last;
 		if (--v->past.moved.due > 0 || v->past.moved.hidden)
 			continue;

@@ -63,7 +63,7 @@ void share_deal(const struct mem_tunables *tune, struct guest *g, size_t n, doub
 		pool_kib -= (double)g[i].plan.dealt_kib;
 	}
 	for (enum mem_tier t = TIER_BASE + 1; t < MEM_TIERS; t++) {
-		double part = t == TIER_COMFORT ? tune->spare_part : 1;
+		double part = t == TIER_COMFORT ? tune->dealt_part : 1;
 
 		pool_kib -= deal_tier(g, n, t, fmax(0, pool_kib) * part);
 	}

@@ -52,17 +52,17 @@ static uint64_t to_kib(const struct guest *g)
 /* A command to where it is ends a shrink that is under way. */
 static const char *verb(const struct guest *g, enum mem_result result)
 {
-	enum { SHRINK, GROW, SETTLE, WAYS };
+	enum { SHRINK, GROW, HOLD, WAYS };
 	static const char verbs[MEM_RESULTS][WAYS][NAME_LEN] = {
 		[MEM_LEFT] = { "leave", "leave", "leave" },
-		[MEM_WOULD] = { "would shrink", "would grow", "would settle" },
-		[MEM_DONE] = { "shrink", "grow", "settle" },
+		[MEM_WOULD] = { "would shrink", "would grow", "would hold" },
+		[MEM_DONE] = { "shrink", "grow", "hold" },
 		[MEM_FAILED] = { "could not change", "could not change", "could not change" },
 	};
 
 	if (g->plan.command_kib > g->now.actual_kib)
 		return verbs[result][GROW];
-	return verbs[result][g->plan.command_kib < g->now.actual_kib ? SHRINK : SETTLE];
+	return verbs[result][g->plan.command_kib < g->now.actual_kib ? SHRINK : HOLD];
 }
 
 /* A line about a guest: its text is for people, all its figures for programs. */

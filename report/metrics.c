@@ -183,6 +183,18 @@ static void guests_hung(FILE *f, const struct guest *g, size_t n)
 	}
 }
 
+/* "0 ok, 1 soft" and so on. */
+static const char *states_text(void)
+{
+	static char text[128];
+	size_t used = 0;
+
+	for (int i = 0; i < HOST_STATES && used < sizeof(text); i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%d %s",
+					 i ? ", " : "", i, mem_host_state_name(i));
+	return text;
+}
+
 static void mem_figures(FILE *f, const struct guest *g, size_t n, const struct mem_report *r,
 			uint64_t moves)
 {
@@ -192,8 +204,7 @@ static void mem_figures(FILE *f, const struct guest *g, size_t n, const struct m
 	guests_hung(f, g, n);
 	if (!r->known)
 		return;
-	single(f, "host_memory_state", "gauge", (double)r->state,
-	       "0 ok, 1 soft, 2 hard, 3 critical");
+	single(f, "host_memory_state", "gauge", (double)r->state, states_text());
 	single(f, "host_memory_available_bytes", "gauge", bytes(r->available_kib),
 	       "What the host's kernel could give");
 	single(f, "host_memory_reserve_bytes", "gauge", bytes(r->reserve_kib),

@@ -61,4 +61,11 @@ done < <(grep -ohE '\.name = "[a-z_]+"' report/*_log.c host/log.c | cut -d'"' -f
 while read -r metric; do
 	holds "metric $metric is explained" "" grep -qE "vmbal_$metric( |\$)" $page
 done < <(grep -oE '"[a-z]+_[a-z_]+_(total|cpus|ratio|bytes|state|hung)"' report/metrics.c | tr -d '"' | sort -u)
+
+states=$(grep -oE 'ROW\(HOST_[A-Z]+, "[a-z]+"' policy/mem.h | cut -d'"' -f2 | awk '{ printf "%s%d %s", NR > 1 ? ", " : "", NR - 1, $0 }')
+for file in $page contrib/grafana.json; do
+	holds "$file has the host's states" "$states" grep -qF "$states" $file
+done
+critical=$(grep -oE '[0-9]+ critical' <<<"$states")
+holds "... and the alert is of ${critical#* }" "$critical" grep -qF "vmbal_host_memory_state >= ${critical% *}" contrib/vmbal.alerts.yml
 plan

@@ -334,10 +334,10 @@ static void one_hangs_in_a_shrink_of_the_loop(void **state)
 		run_until(now_s() + 1);
 	assert_int_equal(fake_heard("mem: could not change guest-1"), 1);
 	run_until(now_s() + INTERVAL_S);
-	assert_int_equal(mem_loop_ops.settle(mem), 1);
+	assert_int_equal(mem_loop_ops.take_back(mem), 1);
 	release(1);
 	run_until(now_s() + 2 * INTERVAL_S);
-	assert_int_equal(mem_loop_ops.settle(mem), 0);
+	assert_int_equal(mem_loop_ops.take_back(mem), 0);
 	end();
 }
 

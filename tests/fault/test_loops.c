@@ -332,13 +332,13 @@ static void an_unmet_shrink_is_taken_back(void **state)
 		watch(1);
 	assert_true(truth(0).target_kib + 20480 <= truth(0).actual_kib);
 	balloons = fake_balloons();
-	mem_loop_ops.settle(mem);
+	mem_loop_ops.take_back(mem);
 	assert_int_equal(fake_balloons(), balloons + 1);
 	assert_true(truth(0).target_kib >= truth(0).actual_kib);
-	assert_int_equal(fake_heard("mem: settle guest-0"), 1);
+	assert_int_equal(fake_heard("mem: hold guest-0"), 1);
 	watch(120); /* goes on, and gets there */
 	balloons = fake_balloons();
-	mem_loop_ops.settle(mem);
+	mem_loop_ops.take_back(mem);
 	assert_int_equal(fake_balloons(), balloons);
 	end();
 }
@@ -444,7 +444,7 @@ static void a_dry_run_says_what_it_would_do(void **state)
 	assert_true(fake_heard("cpu: would pin guest-") > 0);
 	assert_int_equal(fake_heard("cpu: pin guest-"), 0);
 	assert_int_equal(fake_pins() + fake_balloons(), 0);
-	mem_loop_ops.settle(mem);
+	mem_loop_ops.take_back(mem);
 	end();
 	opt.dry_run = false;
 }

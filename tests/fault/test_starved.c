@@ -215,7 +215,7 @@ static void an_end_without_memory(void **state)
 		mem_loop_ops.tick(mem);
 		mem_loop_ops.report(mem);
 	}
-	mem_loop_ops.settle(mem);
+	mem_loop_ops.take_back(mem);
 	fake_starve_at(0, false);
 	mem_loop_ops.close(mem);
 	assert_int_equal(virt_free(virt), 0);

@@ -597,7 +597,7 @@ static void an_end_leaves_no_shrink(void **state)
 
 	(void)state;
 	shrinking();
-	mem_loop_ops.settle(mem);
+	mem_loop_ops.take_back(mem);
 	plant_mem_truth(fake_mem(), 0, &truth);
 	assert_true(truth.target_kib >= truth.actual_kib);
 	assert_false(there(shrinks));
@@ -615,11 +615,11 @@ static void a_dead_daemon_leaves_the_record(void **state)
 	fake_dead(true);
 	start();
 	assert_int_equal(mem_loop_ops.restore(mem, INT64_MAX), -1);
-	assert_int_equal(mem_loop_ops.settle(mem), 1);
+	assert_int_equal(mem_loop_ops.take_back(mem), 1);
 	crash();
 	start();
 	mem_loop_ops.tick(mem);
-	assert_int_equal(mem_loop_ops.settle(mem), 1);
+	assert_int_equal(mem_loop_ops.take_back(mem), 1);
 	crash();
 	assert_true(there(shrinks));
 	fake_dead(false);
@@ -628,7 +628,7 @@ static void a_dead_daemon_leaves_the_record(void **state)
 	assert_int_equal(mem_loop_ops.restore(mem, INT64_MAX), 0);
 	plant_mem_truth(fake_mem(), 0, &truth);
 	assert_true(truth.target_kib >= truth.actual_kib);
-	assert_int_equal(mem_loop_ops.settle(mem), 0);
+	assert_int_equal(mem_loop_ops.take_back(mem), 0);
 	assert_false(there(shrinks));
 	end();
 }

@@ -111,7 +111,7 @@ mutate "a severe case does not back off" cpu.c 's/bool exempt = .*/bool exempt =
 tune "after a pass demands show themselves anew" settle_intervals 0
 mutate "passes that brought nothing end" cpu.c 's/if \(v->past.moved.futile\)/if (false)/'
 mutate "until loads change" pins.c 's/return fabs\(now - then\) > .*/return false;/'
-mutate "a full bin promises nothing" cpu.c 's/pins_ask\(v, !t->severe && .*/pins_ask(v, true \&\&/; s/bin_idle\(&t->h->bin\[v->now.bin\]\) >= t->tune->idle_spare\)/true)/'
+mutate "a full bin promises nothing" cpu.c 's/pins_ask\(v, !t->severe && .*/pins_ask(v, true \&\&/; s/bin_idle\(&t->h->bin\[v->now.bin\]\) >= t->tune->idle_ample\)/true)/'
 mutate "passes are forgiven" pins.c 's/^.*} else if \(h->passes > 0 &&/} else if (false \&\&/'
 mutate "a forbidden bin is left at once" cpu.c 's/if \(!t->forced && !t->placing\)/if (true)/'
 mutate "who is stuck is not asked for" cpu.c 's/if \(v->now.held\)/if (false)/'

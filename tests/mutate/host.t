@@ -204,7 +204,7 @@ mutate "a limit counts what guests hold" policy/mem_observe.c 's/held \+= .*/;/'
 mutate "nobody is squeezed to nothing" policy/mem_observe.c 's/p->min_kib = \(uint64_t\)tune->min_kib/p->min_kib = 1/'
 mutate "a guest's stalls are remembered" policy/mem_observe.c 's/g->mem = old->mem/(void)old/'
 mutate "an unmet shrink is taken back at the end" loop/mem.c \
-	'/^static int take_back/,/^}/s/left = settle\(l\)/left = 0/'
+	'/^static int take_back/,/^}/s/left = shrinks_end\(l\)/left = 0/'
 mutate "a pin that cannot be noted is not made" loop/cpu.c 's/^\t\tpins_cancel\(l\)/\t\t;/'
 mutate "a shrink that cannot be noted is not made" loop/mem.c 's/^\t\tshrinks_cancel\(l\)/\t\t;/'
 

@@ -31,7 +31,7 @@ mutate "an owner's limit squeezes nobody" need.c \
 # What is promised.
 mutate "a standing target is a claim" ledger.c \
 	's/return g->now.actual_kib > g->mem.target_kib \?.*/return g->now.actual_kib;/'
-mutate "what is promised is not spare" ledger.c 's/promised \+= .*/;/'
+mutate "what is promised is no headroom" ledger.c 's/promised \+= .*/;/'
 mutate "a booting guest claims all" ledger.c 's/g->need.booting \|\| g->need.silent/false/'
 mutate "locked memory is claimed as it is held" ledger.c 's/return g->mem.keeps/return g->now.locked || g->mem.keeps/'
 mutate "... and beyond that is not its QEMU's own" ledger.c 's/!g->now.locked && !all_its/!all_its/'
@@ -120,7 +120,7 @@ mutate "what a rescue granted is touched by and by" ledger.c 's/g->mem.rescued_k
 mutate "rescues come between decisions" mem.c \
 	's/^\trescue\(t\);/\tif (t->decide) rescue(t);/'
 mutate "a rescue may use the reserve" mem.c 's/fmax\(0, t->funds_kib \+ deep\)/fmax(0, t->funds_kib)/'
-mutate "growth is paid from what is spare" mem.c \
+mutate "growth is paid from headroom" mem.c \
 	's/double pool = fmax\(0, funds_kib\)/double pool = 1e9/'
 mutate "a minimum is paid for, too" mem_guest.c 's/double least = fmin\(min, held\(g\)\)/double least = min/'
 mutate "each grant is paid once" mem.c 's/t->funds_kib -= to - held\(g\)/;/'
