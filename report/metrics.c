@@ -186,13 +186,13 @@ static void guests_hung(FILE *f, const struct guest *g, size_t n)
 /* "0 ok, 1 soft" and so on. */
 static const char *states_text(void)
 {
-	static char text[128];
+	static char list[128];
 	size_t used = 0;
 
-	for (int i = 0; i < HOST_STATES && used < sizeof(text); i++)
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%d %s",
+	for (int i = 0; i < HOST_STATES && used < sizeof(list); i++)
+		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%d %s",
 					 i ? ", " : "", i, mem_host_state_name(i));
-	return text;
+	return list;
 }
 
 static void mem_figures(FILE *f, const struct guest *g, size_t n, const struct mem_report *r,
