@@ -4,9 +4,9 @@
 . "$(dirname "$0")/lib.sh"
 
 # The quick ones first: most of what is left out is seen by one of them.
-begin host unit/test_mem_observe fault/test_sample fault/test_virt fault/test_state fault/test_loops fault/test_host \
-	fault/test_shape fault/test_pcpu fault/test_qemu fault/test_hung fault/test_starved fault/test_chain \
-	fault/test_machine
+begin host unit/test_mem_observe fault/test_sample unit/test_restore fault/test_shape fault/test_machine fault/test_host \
+	fault/test_qemu fault/test_state fault/test_loops fault/test_hung fault/test_virt fault/test_pcpu \
+	fault/test_chain fault/test_starved
 
 # What happens between two samples.
 mutate "a restart is noticed by the domain's id" virt_table.c 's/restarted = d->id != .*/restarted = false;/'

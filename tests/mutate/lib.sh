@@ -12,7 +12,7 @@ only=${1-.}
 copy=$(mktemp -d) || exit 1
 trap 'rm -rf "$copy"' EXIT
 
-slow_s=4 # a test that takes longer is never the first to be asked
+slow_s=20 # a test that takes longer is never the first to be asked
 
 # begin FOLDER TEST...: of the files to change; tests below build/tests, the quick ones first.
 begin() {
