@@ -185,56 +185,72 @@ static uint64_t device_huge_kib(xmlNodePtr device, xmlNodePtr hugepages)
 	return kib_of(xml_child(target, "size"), NULL);
 }
 
-/* What RAM is of the host's own, not of a file as with the models nvdimm and virtio-pmem. */
-static bool is_ram(xmlNodePtr device)
+/*
+ * What a memory device adds to what is known of its guest.  Its balloon counts RAM and DIMMs,
+ * and libvirt adds what is plugged of virtio-mem; of no other it counts anything, nor takes it:
+ * nvdimm, virtio-pmem, sgx-epc and what comes after them.
+ */
+static void device_add(xmlNodePtr device, xmlNodePtr hugepages, struct memory_kind *kind)
 {
+	xmlNodePtr target = xml_child(device, "target");
+	uint64_t size_kib = kib_of(xml_child(target, "size"), NULL);
 	xmlChar *model = xmlGetProp(device, (const xmlChar *)"model");
-	bool ram = model && (strcmp((const char *)model, "dimm") == 0 ||
-			     strcmp((const char *)model, "virtio-mem") == 0);
+	bool dimm = model && strcmp((const char *)model, "dimm") == 0;
+	bool virtio_mem = model && strcmp((const char *)model, "virtio-mem") == 0;
 
 	xmlFree(model);
-	return ram;
+	if (dimm || virtio_mem)
+		kind->huge_kib += device_huge_kib(device, hugepages);
+	if (dimm)
+		kind->dimm_kib += size_kib;
+	else
+		kind->other_kib += size_kib;
+	if (virtio_mem)
+		kind->virtio_mem_kib += kib_of(xml_child(target, "current"), NULL);
+	kind->virtio_mem |= virtio_mem;
 }
 
 /* How much of its memory is in hugepages: of each cell, or all without any, and of devices. */
-static uint64_t huge_kib_of(xmlNodePtr root)
+static void kind_read(xmlNodePtr root, struct memory_kind *kind)
 {
 	xmlNodePtr hugepages = xml_child(xml_child(root, "memoryBacking"), "hugepages");
 	xmlNodePtr cell = xml_child(xml_child(xml_child(root, "cpu"), "numa"), "cell");
 	xmlNodePtr device = xml_child(xml_child(root, "devices"), "memory");
 	xmlNodePtr memory = xml_child(root, "memory");
-	uint64_t huge = 0, rest = memory ? kib_of(memory, NULL) : SIZE_MAX_KIB;
+	uint64_t rest = memory ? kib_of(memory, NULL) : SIZE_MAX_KIB;
 	bool has_cells = cell != NULL;
 
 	for (unsigned k = 0; cell; cell = xml_next(cell), k++) {
 		int id = xml_number(cell, "id");
 
 		if (cell_is_huge(hugepages, id < 0 ? k : (unsigned)id))
-			huge += kib_of(cell, "memory");
+			kind->huge_kib += kib_of(cell, "memory");
 	}
 	for (; device; device = xml_next(device)) {
 		uint64_t size = kib_of(xml_child(xml_child(device, "target"), "size"), NULL);
 
 		rest -= size < rest ? size : rest;
-		huge += is_ram(device) ? device_huge_kib(device, hugepages) : 0;
+		device_add(device, hugepages, kind);
 	}
-	return huge + (!has_cells && cell_is_huge(hugepages, 0) ? rest : 0);
+	kind->huge_kib += !has_cells && cell_is_huge(hugepages, 0) ? rest : 0;
 }
 
-int memory_kind_parse(const char *xml, bool *locked, uint64_t *huge_kib)
+int memory_kind_parse(const char *xml, struct memory_kind *out)
 {
 	xmlDocPtr doc = xml_read(xml);
 	xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
 	xmlNodePtr backing = xml_child(root, "memoryBacking");
-	bool known, pinned = root && has_pinning_device(xml_child(root, "devices"));
-	uint64_t huge = root ? huge_kib_of(root) : 0;
+	struct memory_kind kind = { 0 };
+	bool known;
 
+	kind.locked =
+		root && (has_pinning_device(xml_child(root, "devices")) ||
+			 xml_child(backing, "locked") || xml_child(root, "launchSecurity"));
+	if (root)
+		kind_read(root, &kind);
 	known = root && !xml_starved();
-	if (known) {
-		*huge_kib = huge;
-		*locked = pinned || xml_child(backing, "locked") ||
-			  xml_child(root, "launchSecurity");
-	}
+	if (known)
+		*out = kind;
 	xmlFreeDoc(doc);
 	return known ? 0 : -1;
 }
@@ -324,11 +340,10 @@ int cells_parse(const char *xml, struct vcpu_cell *out, size_t n)
 	return -1;
 }
 
-int memory_kind_parse(const char *xml, bool *locked, uint64_t *huge_kib)
+int memory_kind_parse(const char *xml, struct memory_kind *out)
 {
 	(void)xml;
-	(void)locked;
-	(void)huge_kib;
+	(void)out;
 	return -1;
 }
 

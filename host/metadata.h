@@ -20,10 +20,10 @@ int metadata_parse(const char *xml, struct guest_policy *out, char *error, size_
 
 /*
  * Reads from a domain's XML what its memory is: locked (mlock, VFIO and its like, SEV: what
- * its balloon takes does not come back to the host), and how much of it, of its cells and its
- * memory devices, is in hugepages (set aside when the host booted).
+ * its balloon takes does not come back to the host), how much of it, of its cells and its memory
+ * devices, is in hugepages (set aside when the host booted), and what these devices are.
  */
-int memory_kind_parse(const char *xml, bool *locked, uint64_t *huge_kib);
+int memory_kind_parse(const char *xml, struct memory_kind *out);
 
 /* What libvirt's <numatune> calls modes. */
 enum memory_mode {

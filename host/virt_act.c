@@ -11,6 +11,7 @@
 #include "host/virt.h"
 #include "host/virt_guests.h"
 #include "lib/cpuset.h"
+#include "lib/units.h"
 #include "policy/sample.h"
 
 static enum virt_result command_failed(struct virt *v, struct domain *d, struct attempt *a,
@@ -241,16 +242,28 @@ static int memory_make(struct call *c)
 	return virDomainSetMemoryFlags(c->dom, c->kib, VIR_DOMAIN_AFFECT_LIVE);
 }
 
+/*
+ * A command counts RAM and DIMMs, where balloon.current has what is plugged of virtio-mem, too.
+ * What that holds alone, no balloon can take: the least it is told is not nothing, which asks
+ * QEMU for statistics.
+ */
+static uint64_t balloon_target(const struct memory_kind *kind, uint64_t kib)
+{
+	return kib > kind->virtio_mem_kib + KIB_PER_MIB ? kib - kind->virtio_mem_kib
+							: KIB_PER_MIB;
+}
+
 static enum virt_result set_memory_locked(struct virt *v, const unsigned char *uuid,
 					  uint64_t kib)
 {
 	struct domain *d;
 	enum virt_result ready = command_begin(v, uuid, &d);
-	struct call c = { .make = memory_make, .kib = kib };
+	struct call c = { .make = memory_make };
 
 	if (ready != VIRT_DONE)
 		return ready;
 	c.dom = d->ref;
+	c.kib = balloon_target(&d->kind, kib);
 	if (call_run(v, &c, d) < 0)
 		return VIRT_HUNG;
 	if (c.result < 0)

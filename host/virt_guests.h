@@ -61,8 +61,10 @@ struct domain {
 	struct attempt policy, masks, period, pid; /* questions, and what they told: */
 	bool policy_read;             /* at least once: until then it is left alone */
 	struct guest_policy wants;    /* what its metadata say of it */
-	bool locked, unproven;        /* its memory: see guest_figures */
-	uint64_t huge_kib, limit_kib; /* the same */
+	struct memory_kind kind;      /* of its memory */
+	bool unproven;                /* see guest_figures */
+	uint64_t limit_kib;           /* the same */
+	uint64_t current_kib;         /* balloon.current when its virtio-mem was looked at */
 	bool metadata_unread;     /* said in the log: it has metadata, and XML is not read */
 	bool transient;           /* it has no persistent definition */
 	double quota;             /* CPUs each of its vCPUs may use; 0: no limit */
@@ -300,6 +302,7 @@ pid_t domain_pid(struct virt *v, struct domain *d);
 int sample_vcpus(const struct guest_table *t, int64_t now_ns, struct vcpu_sample *s);
 int sample_guests(const struct guest_table *t, int64_t now_ns, struct guest_sample *s);
 unsigned record_vcpus(const virDomainStatsRecord *r); /* the most it can have; 0: not told */
+uint64_t record_balloon_kib(const virDomainStatsRecord *r); /* balloon.current; 0: not told */
 
 /* virt_act.c: the third step */
 void statistics_start(struct virt *v); /* of the balloons of those in the reply */

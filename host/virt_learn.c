@@ -273,8 +273,8 @@ static void learn_kind(struct virt *v, struct domain *d)
 	pid_t pid = domain_pid(v, d);
 	bool locked = false;
 
-	d->unproven = pid <= 0 || qemu_memory_kind(pid, &locked, &d->huge_kib) < 0;
-	d->locked |= locked; /* for as long as it runs */
+	d->unproven = pid <= 0 || qemu_memory_kind(pid, &locked, &d->kind.huge_kib) < 0;
+	d->kind.locked |= locked; /* for as long as it runs */
 }
 
 /* Guests whose pages do not come back to the host, or never came from its free memory. */
@@ -284,11 +284,11 @@ static int learn_memory_kind(struct domain *d)
 	int result;
 
 	if (!xml_is_read()) {
-		d->locked = false; /* of another run; see guests_learn_mem() */
+		d->kind.locked = false; /* of another run; see guests_learn_mem() */
 		return 0;
 	}
 	xml = virDomainGetXMLDesc(d->ref, 0);
-	result = xml ? memory_kind_parse(xml, &d->locked, &d->huge_kib) : -1;
+	result = xml ? memory_kind_parse(xml, &d->kind) : -1;
 	free(xml);
 	return result;
 }
@@ -435,6 +435,16 @@ void guests_learn_cpu(struct virt *v)
 	}
 }
 
+/* No event that libvirt 6.0 has tells that virtio-mem was plugged or unplugged. */
+static void notice_virtio_mem(struct domain *d)
+{
+	uint64_t current_kib = record_balloon_kib(d->record);
+
+	if (d->kind.virtio_mem && current_kib != d->current_kib)
+		d->policy.done = false;
+	d->current_kib = current_kib;
+}
+
 void guests_learn_mem(struct virt *v)
 {
 	for (size_t i = 0; i < v->table.ndom && !virt_lost(v); i++) {
@@ -442,6 +452,7 @@ void guests_learn_mem(struct virt *v)
 
 		if (!d->record)
 			continue;
+		notice_virtio_mem(d);
 		if (is_due(v, &d->policy)) {
 			if (d->managed)
 				learn_policy(v, d);

@@ -197,6 +197,14 @@ static enum guest_state guest_state(const struct domain *d, int64_t now_ns, uint
 	return now_ns < d->job.until_ns ? GUEST_BUSY : GUEST_RUNNING;
 }
 
+uint64_t record_balloon_kib(const virDomainStatsRecord *r)
+{
+	for (int i = 0; i < r->nparams; i++)
+		if (strcmp(r->params[i].field, "balloon.current") == 0)
+			return param_u64(&r->params[i]);
+	return 0;
+}
+
 static void guest_param(struct guest_count *g, uint64_t *state, const virTypedParameter *p)
 {
 	const struct {
@@ -220,6 +228,18 @@ static void guest_param(struct guest_count *g, uint64_t *state, const virTypedPa
 			*fields[i].to = param_u64(p);
 }
 
+/*
+ * Libvirt's maximum is of all memory devices.  What of it a balloon takes and gives, in the
+ * terms of balloon.current: RAM, DIMMs, and as libvirt adds that (9.0), what is plugged of
+ * virtio-mem.
+ */
+static uint64_t balloon_most(const struct memory_kind *kind, uint64_t max_kib)
+{
+	uint64_t most = max_kib + kind->virtio_mem_kib;
+
+	return most > kind->other_kib ? most - kind->other_kib : max_kib;
+}
+
 static void guest_of(const struct domain *d, int64_t now_ns, struct guest_count *g)
 {
 	const virDomainStatsRecord *r = d->record;
@@ -231,12 +251,12 @@ static void guest_of(const struct domain *d, int64_t now_ns, struct guest_count 
 	g->now.managed_kib = g->now.swap_out_kib = KIB_UNKNOWN;
 	g->now.boot_id = d->boot_id;
 	g->now.policy = d->wants;
-	g->now.locked = d->locked;
-	g->now.huge_kib = d->huge_kib;
+	g->now.kind = d->kind;
 	g->now.unproven = d->unproven;
 	g->now.limit_kib = d->limit_kib;
 	for (int i = 0; i < r->nparams; i++)
 		guest_param(g, &state, &r->params[i]);
+	g->now.max_kib = balloon_most(&d->kind, g->now.max_kib);
 	if (g->now.actual_kib > g->now.max_kib) /* no guest holds more, whatever it reports */
 		g->now.actual_kib = g->now.max_kib;
 	g->now.state = guest_state(d, now_ns, state);

@@ -72,15 +72,28 @@ trial_boot() {
 		-append "$KERNEL_LINE lab.trial" </dev/null 2>&1 | grep -q lab-trial-booted
 }
 
+# A DIMM belongs to a cell, and needs room in the address space.
+dimm_cell() {
+	cat <<-END
+		<maxMemory slots='1' unit='MiB'>$((max + dimm))</maxMemory>
+		<cpu><numa><cell id='0' cpus='0-$((vcpus - 1))' memory='$max' unit='MiB'/></numa></cpu>
+	END
+}
+
+dimm_device() {
+	echo "<memory model='dimm'><target><size unit='MiB'>$dimm</size><node>0</node></target></memory>"
+}
+
 guest_xml() {
 	local type
 	type=$(<"$DIR/accel")
 	cat <<-END
 		<domain type='$type'>
 		  <name>$1</name>
-		  <memory unit='MiB'>$max</memory>
-		  <currentMemory unit='MiB'>$start</currentMemory>
+		  <memory unit='MiB'>$((max + dimm))</memory>
+		  <currentMemory unit='MiB'>$((start + dimm))</currentMemory>
 		  <vcpu>$vcpus</vcpu>
+		  $( ((dimm == 0)) || dimm_cell)
 		  <os>
 		    <type machine='pc'>hvm</type>
 		    <kernel>$DIR/kernel</kernel>
@@ -93,6 +106,7 @@ guest_xml() {
 		    <serial type='file'><source path='$DIR/$1.log'/></serial>
 		    <serial type='unix'><source mode='bind' path='$DIR/$1.sock'/></serial>
 		    <memballoon model='virtio' freePageReporting='on'><stats period='1'/></memballoon>
+		    $( ((dimm == 0)) || dimm_device)
 		  </devices>
 		</domain>
 	END

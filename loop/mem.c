@@ -132,7 +132,8 @@ static const char *status(const void *loop)
 /* A busy guest is left alone by virt_act.c already; one that refuses, by the policy. */
 static void guest_command(struct mem_loop *l, struct guest *g)
 {
-	enum virt_result result = virt_set_memory(l->virt, g->uuid, g->plan.command_kib);
+	enum virt_result result =
+		virt_set_memory(l->virt, g->uuid, g->plan.command_kib + g->now.offline_kib);
 
 	if (result == VIRT_HUNG) /* it may do it when it wakes */
 		mem_applied(&l->conf.tune, g, proc_now_ns());

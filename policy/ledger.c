@@ -31,7 +31,8 @@ static bool all_its(const struct guest *g)
  */
 static uint64_t claim(const struct guest *g, uint64_t most_kib)
 {
-	uint64_t huge_kib = g->now.huge_kib < g->now.max_kib ? g->now.huge_kib : g->now.max_kib;
+	uint64_t huge_kib =
+		g->now.kind.huge_kib < g->now.max_kib ? g->now.kind.huge_kib : g->now.max_kib;
 	uint64_t others_kib = g->now.max_kib - huge_kib;
 
 	return most_kib < others_kib ? most_kib : others_kib;
@@ -107,7 +108,7 @@ void ledger_observe(const struct mem_tunables *tune, struct guest *g, int64_t no
 	    now_ns - g->need.moved_ns < ns_of_s(tune->quiet_s))
 		return;
 	judge_shrink(tune, g);
-	if (!g->now.locked && !all_its(g) && m->kept == 0)
+	if (!g->now.kind.locked && !all_its(g) && m->kept == 0)
 		learn_overhead(g);
 }
 

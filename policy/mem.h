@@ -90,6 +90,11 @@ struct mem_history {
 	unsigned kept;         /* shrinks in a row that RSS did not follow */
 	uint64_t overhead_kib; /* most RSS seen beyond what it holds: the VMM's own */
 	uint64_t target_kib;   /* the standing target, as far as we know; 0: not known yet */
+	uint64_t accepted_kib; /* the largest growth that was carried out in this run */
+	uint64_t refused_kib;  /* one that was refused; */
+	uint64_t ceiling_kib;  /* ... none is larger now; 0: there is no such */
+	int64_t ceiling_ns;    /* ... until then */
+	unsigned ceilings;     /* in a row, without a growth beyond the one before */
 	int64_t command_ns;    /* our last command; 0: none yet */
 	uint64_t rescued_kib;  /* granted by rescues, and not touched yet */
 	int64_t grown_ns;      /* our last growth; 0: none yet */
@@ -156,11 +161,16 @@ static inline bool guest_has_met(const struct mem_tunables *tune, const struct g
 	return (double)g->now.actual_kib <= (double)target_kib + tune->unmet_kib;
 }
 
+/* What it may hold at most: by its size, by what its owner wants, by what was refused. */
 static inline double guest_limit(const struct guest *g)
 {
-	return (double)(g->now.policy.max_kib && g->now.policy.max_kib < g->now.max_kib
-				? g->now.policy.max_kib
-				: g->now.max_kib);
+	uint64_t most = g->now.max_kib;
+
+	if (g->now.policy.max_kib && g->now.policy.max_kib < most)
+		most = g->now.policy.max_kib;
+	if (g->mem.ceiling_kib && g->mem.ceiling_kib < most)
+		most = g->mem.ceiling_kib;
+	return (double)most;
 }
 
 /* How the host is: its name in a log line, and in words. */
@@ -220,7 +230,10 @@ void mem_decide(struct mem_state *state, const struct mem_conf *conf,
 /* Notes that g's command was carried out: its target now stands. */
 void mem_applied(const struct mem_tunables *tune, struct guest *g, int64_t now_ns);
 
-/* Notes that g's command failed or timed out: leaves g alone for a while, then longer. */
+/*
+ * Notes that g's command failed: leaves g alone for a while, then longer.  A growth that may have
+ * been too large is tried again, smaller, at once.
+ */
 void mem_refused(const struct mem_tunables *tune, struct guest *g, int64_t now_ns);
 
 /* Has it been told to shrink, and not come down yet? */

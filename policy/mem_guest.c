@@ -33,7 +33,7 @@ static enum mem_reason unfit(const struct mem_tunables *tune, const struct guest
 		return MEM_HUNG;
 	if (g->now.state == GUEST_BUSY || now_ns < g->mem.refused_ns)
 		return MEM_BUSY;
-	if (g->now.locked || g->now.huge_kib || g->mem.keeps)
+	if (g->now.kind.locked || g->now.kind.huge_kib || g->mem.keeps)
 		return MEM_LOCKED;
 	if (g->need.booting)
 		return MEM_BOOTING;
@@ -75,7 +75,8 @@ static void note_restart(struct guest *g, int64_t now_ns)
 	if (g->need.boot_ns != now_ns || now_ns == 0)
 		return;
 	g->mem.shrinking = g->mem.stalled = g->mem.proven = false;
-	g->mem.from_kib = 0;
+	g->mem.from_kib = g->mem.accepted_kib = g->mem.ceiling_kib = 0;
+	g->mem.ceilings = 0;
 }
 
 /* A balloon that takes memory though its target is above: that is not its target any more. */
@@ -92,6 +93,8 @@ static void adopt(const struct mem_tunables *tune, struct guest *g, int64_t now_
 void guest_observe(const struct mem_tunables *tune, struct guest *g, double interval_s,
 		   int64_t now_ns)
 {
+	if (now_ns >= g->mem.ceiling_ns) /* what was refused may be accepted later */
+		g->mem.ceiling_kib = 0;
 	bound(g);
 	adopt(tune, g, now_ns);
 	g->plan.command_kib = 0;
@@ -186,6 +189,15 @@ static void count_stall(const struct mem_tunables *tune, struct mem_history *m, 
 	m->blocked_ns += m->stalls < tune->unresponsive_stalls ? m->stalls * block_ns : long_ns;
 }
 
+/* What was accepted up to the ceiling may be so halfway to what was refused. */
+static void raise_ceiling(struct mem_history *m)
+{
+	if (m->ceiling_kib == 0)
+		m->ceilings = 0;
+	else if (m->accepted_kib >= m->ceiling_kib && m->accepted_kib < m->refused_kib)
+		m->ceiling_kib = m->accepted_kib + (m->refused_kib - m->accepted_kib) / 2;
+}
+
 void mem_applied(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
 {
 	struct mem_history *m = &g->mem;
@@ -203,20 +215,52 @@ void mem_applied(const struct mem_tunables *tune, struct guest *g, int64_t now_n
 	if (g->plan.reason == MEM_RESCUE && g->plan.command_kib > ledger_held(g))
 		m->rescued_kib += g->plan.command_kib - ledger_held(g);
 	m->stalled = false;
+	if (g->plan.command_kib > m->accepted_kib) {
+		m->accepted_kib = g->plan.command_kib;
+		raise_ceiling(m);
+	}
 	m->command_ns = g->need.moved_ns = now_ns;
 	m->refusals = 0;
 	g->mem.target_kib = g->plan.command_kib;
 	g->plan.command_kib = 0;
 }
 
+/* After a refusal, and for twice as long after the next in a row. */
+static int64_t wait_ns(const struct mem_tunables *tune, unsigned *refusals)
+{
+	int64_t wait = ns_of_s(tune->refused_s) << *refusals;
+
+	*refusals += *refusals < tune->refused_doublings;
+	return wait;
+}
+
+/*
+ * It may be more than the balloon can give, for a device that nobody told of: what was accepted
+ * before is, or half of the way.  False: so little more cannot be the reason.
+ */
+static bool learn_ceiling(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
+{
+	uint64_t held_kib = g->now.actual_kib, tried_kib = g->plan.command_kib;
+	struct mem_history *m = &g->mem;
+
+	if ((double)tried_kib < (double)held_kib + 2 * band(tune, g))
+		return false;
+	m->ceiling_kib = held_kib + (tried_kib - held_kib) / 2;
+	if (m->accepted_kib > m->ceiling_kib && m->accepted_kib < tried_kib)
+		m->ceiling_kib = m->accepted_kib;
+	m->refused_kib = tried_kib;
+	m->ceiling_ns = now_ns + wait_ns(tune, &m->ceilings);
+	return true;
+}
+
 void mem_refused(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
 {
-	int64_t wait_ns = ns_of_s(tune->refused_s);
+	struct mem_history *m = &g->mem;
 
-	for (unsigned i = 0; i < g->mem.refusals; i++)
-		wait_ns *= 2;
-	g->mem.refusals += g->mem.refusals < tune->refused_doublings;
-	g->mem.refused_ns = now_ns + wait_ns;
+	if (!learn_ceiling(tune, g, now_ns)) {
+		m->ceiling_kib = m->ceilings = 0;
+		m->refused_ns = now_ns + wait_ns(tune, &m->refusals);
+	}
 	g->plan.command_kib = 0;
 }
 

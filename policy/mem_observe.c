@@ -10,6 +10,37 @@
 #include "policy/ledger.h"
 #include "policy/mem_observe.h"
 
+/* What a guest's kernel knows nothing of, though its balloon counts it: DIMMs that are offline.
+ */
+static double offline(const struct mem_tunables *tune, const struct guest_figures *f)
+{
+	double missing = (double)f->actual_kib - (double)f->managed_kib;
+	double kernels = tune->kernel_kib + tune->kernel_part * (double)f->actual_kib;
+	double block = tune->block_kib, found = missing - kernels;
+
+	if (fabs(found - (double)f->offline_kib) < tune->block_other * block)
+		return (double)f->offline_kib;
+	return fmin(fmax(round(found / block) * block, 0), (double)f->kind.dimm_kib);
+}
+
+/*
+ * Its figures are what they would be without: nobody wants, holds or gives that memory.  Not
+ * read from a sample that the balloon moves, since the two figures are not of the same moment.
+ */
+static void guest_offline(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
+{
+	struct guest_figures *f = &g->now;
+	int64_t moved_ns = g->need.moved_ns;
+	bool still = moved_ns == 0 || now_ns - moved_ns >= ns_of_s(tune->settle_s);
+
+	if (still && f->kind.dimm_kib && !f->kind.huge_kib && f->managed_kib != KIB_UNKNOWN)
+		f->offline_kib = (uint64_t)offline(tune, f);
+	if (f->offline_kib >= f->actual_kib)
+		f->offline_kib = 0;
+	f->actual_kib -= f->offline_kib;
+	f->max_kib -= f->offline_kib;
+}
+
 /* The policy's memory of a guest goes on; what libvirt told now replaces the rest. */
 static void guest_carry(struct guest *g, const struct guest *old)
 {
@@ -17,6 +48,8 @@ static void guest_carry(struct guest *g, const struct guest *old)
 	g->mem = old->mem;
 	if (g->now.boot_id != old->now.boot_id)
 		return;
+	if (g->now.kind.dimm_kib)
+		g->now.offline_kib = old->now.offline_kib;
 	/* NOWAIT leaves these out while another client is in the guest's monitor. */
 	if (!g->now.rss_kib)
 		g->now.rss_kib = old->now.rss_kib;
@@ -42,6 +75,8 @@ static void policy_fill(const struct mem_tunables *tune, struct guest_policy *p)
 static void guest_bound(const struct mem_tunables *tune, struct guest *g)
 {
 	policy_fill(tune, &g->now.policy);
+	if (g->now.policy.min_kib < g->now.kind.virtio_mem_kib) /* which no balloon takes */
+		g->now.policy.min_kib = g->now.kind.virtio_mem_kib;
 	if (g->now.policy.min_kib > g->now.max_kib)
 		g->now.policy.min_kib = g->now.max_kib;
 }
@@ -75,6 +110,7 @@ static void guests_merge(const struct mem_tunables *tune, struct mem_view *v,
 			at++;
 		if (at < v->n && memcmp(v->guest[at].uuid, g->uuid, UUID_LEN) == 0)
 			guest_carry(g, &v->guest[at]);
+		guest_offline(tune, g, now->taken_ns);
 		guest_confine(tune, g);
 		guest_bound(tune, g);
 	}

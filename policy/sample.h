@@ -96,13 +96,23 @@ enum guest_state {
 	GUEST_UNMANAGED, /* not ours to command (--guests), but its memory counts */
 };
 
+/* What a guest's memory is, by its definition.  All zero: RAM that its balloon can take. */
+struct memory_kind {
+	bool locked;        /* known not to give pages back: VFIO, SEV, mlock */
+	uint64_t huge_kib;  /* of its RAM set aside: hugepages, in no RSS, never given back */
+	uint64_t dimm_kib;  /* of its RAM in DIMMs, which its kernel may not have brought online */
+	uint64_t other_kib; /* of its maximum in devices that no balloon counts */
+	uint64_t virtio_mem_kib; /* what it has of virtio-mem, beside what its balloon counts */
+	bool virtio_mem;         /* it has such a device */
+};
+
 /* What was read of a guest's memory in one tick. */
 struct guest_figures {
 	enum guest_state state;
 	struct guest_policy policy; /* what its owner asked for */
-	bool locked;                /* known not to give pages back: VFIO, SEV, mlock */
-	bool unproven;        /* which of these nobody could tell: its RSS has to show it */
-	uint64_t huge_kib;    /* of its RAM set aside: hugepages, in no RSS, never given back */
+	struct memory_kind kind;
+	bool unproven;        /* of what kind nobody could tell: its RSS has to show it */
+	uint64_t offline_kib; /* of its DIMMs never brought online: in none of the figures here */
 	uint64_t limit_kib;   /* its QEMU may hold no more than this; 0: no such limit */
 	uint64_t max_kib;     /* the balloon's range ends here */
 	uint64_t actual_kib;  /* what it has now */

@@ -62,7 +62,8 @@ while read -r metric; do
 	holds "metric $metric is explained" "" grep -qE "vmbal_$metric( |\$)" $page
 done < <(grep -oE '"[a-z]+_[a-z_]+_(total|cpus|ratio|bytes|state|hung)"' report/metrics.c | tr -d '"' | sort -u)
 
-states=$(grep -oE 'ROW\(HOST_[A-Z]+, "[a-z]+"' policy/mem.h | cut -d'"' -f2 | awk '{ printf "%s%d %s", NR > 1 ? ", " : "", NR - 1, $0 }')
+states=$(grep -oE 'ROW\(HOST_[A-Z]+, "[a-z]+"' policy/mem.h | cut -d'"' -f2 | awk '{ printf "%s%d %s", (NR > 1 ? ", " : ""), NR - 1, $0 }')
+holds "the host has states" "$states" grep -q "^0 ok, " <<<"$states"
 for file in $page contrib/grafana.json; do
 	holds "$file has the host's states" "$states" grep -qF "$states" $file
 done

@@ -95,8 +95,8 @@ static void add_balloon(virDomainStatsRecordPtr r, const struct fake_domain *d, 
 	if (d->mem == SIZE_MAX)
 		return;
 	plant_mem_stats(host.mem, d->mem, &s);
-	add_u64(r, "balloon.current", s.actual_kib);
-	add_u64(r, "balloon.maximum", d->max_kib);
+	add_u64(r, "balloon.current", s.actual_kib + d->plugged_kib);
+	add_u64(r, "balloon.maximum", d->max_kib + d->other_kib);
 	if (!asked) /* the rest is the monitor's to tell */
 		return;
 	add_u64(r, "balloon.rss", s.rss_kib);

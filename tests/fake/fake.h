@@ -56,6 +56,12 @@ void fake_merged(uint64_t kib);                        /* by KSM */
 void fake_zfs(uint64_t kib);                           /* cached beyond its minimum */
 void fake_quota(unsigned guest, double cpus);          /* per vCPU; 0: none */
 void fake_hard_limit(unsigned guest, uint64_t kib);    /* 0: none */
+/*
+ * Beside what its balloon takes it has so much in other memory devices, and so much of virtio-mem
+ * is plugged, which the guest uses: libvirt counts the first in balloon.maximum, the second in
+ * balloon.current, and neither in a command (9.0).
+ */
+void fake_devices(unsigned guest, const char *xml, uint64_t other_kib, uint64_t plugged_kib);
 void fake_backup(unsigned guest, bool on);             /* a job that excludes no change */
 void fake_nodes(unsigned guest, const char *list);     /* memory nodes, strict unless: */
 void fake_memory_mode(unsigned guest, int mode);       /* a virDomainNumatuneMemMode */

@@ -401,6 +401,14 @@ void fake_memory_mode(unsigned guest, int mode)
 	host.guest[guest].memory_mode = mode;
 }
 
+void fake_devices(unsigned guest, const char *xml, uint64_t other_kib, uint64_t plugged_kib)
+{
+	GUARD;
+	host.guest[guest].definition = xml;
+	host.guest[guest].other_kib = other_kib;
+	host.guest[guest].plugged_kib = plugged_kib;
+}
+
 void fake_definition(unsigned guest, const char *xml)
 {
 	GUARD;

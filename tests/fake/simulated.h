@@ -52,6 +52,8 @@ struct fake_domain {
 	int period, refuses;
 	bool stays;
 	uint64_t limit_kib;      /* of its cgroup; 0: none */
+	uint64_t other_kib;      /* of memory devices that its balloon does not count ... */
+	uint64_t plugged_kib;    /* ... and what is plugged of virtio-mem: see fake_devices() */
 	bool backup;             /* is being made */
 	double quota, quota_all; /* CPUs each vCPU, and all threads, may use; 0: no limit */
 	const char *metadata;    /* NULL: none */

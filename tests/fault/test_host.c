@@ -384,12 +384,11 @@ static void memory_kinds(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		bool locked;
-		uint64_t huge_kib;
+		struct memory_kind kind;
 
-		assert_int_equal(memory_kind_parse(cases[i].xml, &locked, &huge_kib), 0);
-		assert_int_equal(locked, cases[i].locked);
-		assert_int_equal(huge_kib, 0);
+		assert_int_equal(memory_kind_parse(cases[i].xml, &kind), 0);
+		assert_int_equal(kind.locked, cases[i].locked);
+		assert_int_equal(kind.huge_kib, 0);
 	}
 }
 
@@ -473,12 +472,49 @@ static void hugepages(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		bool locked;
-		uint64_t huge_kib;
+		struct memory_kind kind;
 
-		assert_int_equal(memory_kind_parse(cases[i].xml, &locked, &huge_kib), 0);
-		assert_int_equal(huge_kib, cases[i].huge_kib);
-		assert_false(locked);
+		assert_int_equal(memory_kind_parse(cases[i].xml, &kind), 0);
+		assert_int_equal(kind.huge_kib, cases[i].huge_kib);
+		assert_false(kind.locked);
+	}
+}
+
+#define MEM_DEVICE(model, rest)                                                                \
+	"<memory model='" model "'><target><size unit='MiB'>512</size>" rest                   \
+	"</target></memory>"
+
+/* Which of its devices a guest's balloon counts: libvirt's page on them has these five. */
+static void memory_devices(void **state)
+{
+	static const struct {
+		const char *xml;
+		uint64_t dimm_mib, other_mib, virtio_mem_mib;
+	} cases[] = {
+		{ DEVICES(""), 0, 0, 0 },
+		{ DEVICES(MEM_DEVICE("dimm", "")), 512, 0, 0 },
+		{ DEVICES(MEM_DEVICE("dimm", "<node>0</node>") MEM_DEVICE("dimm", "")), 1024, 0,
+		  0 },
+		{ DEVICES(MEM_DEVICE("nvdimm", "<label><size unit='KiB'>128</size></label>")),
+		  0, 512, 0 },
+		{ DEVICES(MEM_DEVICE("virtio-pmem", "")), 0, 512, 0 },
+		{ DEVICES(MEM_DEVICE("sgx-epc", "")), 0, 512, 0 },
+		{ DEVICES(MEM_DEVICE("of tomorrow", "")), 0, 512, 0 },
+		{ DEVICES(MEM_DEVICE("virtio-mem", "<requested unit='MiB'>384</requested>"
+						   "<current unit='MiB'>256</current>")
+				  MEM_DEVICE("dimm", "")),
+		  512, 512, 256 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct memory_kind kind;
+
+		assert_int_equal(memory_kind_parse(cases[i].xml, &kind), 0);
+		assert_int_equal(kind.dimm_kib, cases[i].dimm_mib << 10);
+		assert_int_equal(kind.other_kib, cases[i].other_mib << 10);
+		assert_int_equal(kind.virtio_mem_kib, cases[i].virtio_mem_mib << 10);
+		assert_int_equal(kind.virtio_mem, cases[i].virtio_mem_mib > 0);
 	}
 }
 
@@ -629,6 +665,7 @@ int main(void)
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(memory_kinds),
 		cmocka_unit_test(hugepages),
+		cmocka_unit_test(memory_devices),
 		cmocka_unit_test(metadata),
 		cmocka_unit_test(metadata_is_followed),
 		cmocka_unit_test(metadata_is_read_anew),

@@ -19,6 +19,7 @@
 #include "host/virt.h"
 #include "lib/cpuset.h"
 #include "lib/units.h"
+#include "lib/xml.h"
 #include "loop/loop.h"
 #include "tests/fake/fake.h"
 
@@ -321,6 +322,37 @@ static void a_refusal_is_remembered(void **state)
 	end();
 }
 
+#define VIRTIO_MEM(current)                                                                    \
+	"<domain><devices><memory model='nvdimm'><target><size unit='MiB'>256</size></target>" \
+	"</memory><memory model='virtio-mem'><target><size unit='MiB'>1024</size>"             \
+	"<current unit='MiB'>" current "</current></target></memory></devices></domain>"
+
+/* A command counts RAM; what libvirt says that a guest has, what is plugged of virtio-mem, too.
+ */
+static void memory_devices_beside_the_balloon(void **state)
+{
+	uint64_t ram_kib;
+
+	(void)state;
+	if (!xml_is_read())
+		skip();
+	begin(2, 8 * KIB_PER_GIB);
+	guest(0.1, 50, BALLOON_IDEAL);
+	fake_devices(0, VIRTIO_MEM("384"), 1280 << 10, 384 << 10);
+	watch(120);
+	ram_kib = truth(0).actual_kib;
+	assert_true(ram_kib < 600 << 10);
+	assert_in_range(truth(0).free_kib, 128 << 10, 400 << 10);
+	fake_devices(0, VIRTIO_MEM("640"), 1280 << 10, 640 << 10);
+	watch(600);
+	assert_in_range(truth(0).actual_kib, ram_kib - (64 << 10), ram_kib + (128 << 10));
+	fake_devices(0, VIRTIO_MEM("0"), 1280 << 10, 0);
+	watch(600);
+	assert_in_range(truth(0).actual_kib, ram_kib - (128 << 10), ram_kib + (64 << 10));
+	assert_int_equal(fake_heard("could not change"), 0);
+	end();
+}
+
 static void an_unmet_shrink_is_taken_back(void **state)
 {
 	unsigned balloons;
@@ -617,6 +649,7 @@ int main(void)
 		cmocka_unit_test(pcpus_that_are_not_there_are_refused),
 		cmocka_unit_test(a_grain_that_is_not_known_is_refused),
 		cmocka_unit_test(a_refusal_is_remembered),
+		cmocka_unit_test(memory_devices_beside_the_balloon),
 		cmocka_unit_test(an_unmet_shrink_is_taken_back),
 		cmocka_unit_test(stalls_are_remembered),
 		cmocka_unit_test(unreadable_host_memory_decides_nothing),

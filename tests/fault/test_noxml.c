@@ -141,8 +141,8 @@ static void process(unsigned guest, const char *status, const char *object)
 
 static void is(unsigned guest, bool locked, uint64_t huge_kib, bool unproven)
 {
-	assert_int_equal(memory(guest)->now.locked, locked);
-	assert_int_equal(memory(guest)->now.huge_kib, huge_kib);
+	assert_int_equal(memory(guest)->now.kind.locked, locked);
+	assert_int_equal(memory(guest)->now.kind.huge_kib, huge_kib);
 	assert_int_equal(memory(guest)->now.unproven, unproven);
 }
 

@@ -150,6 +150,24 @@ static void what_its_owner_wants_is_passed_on(void **state)
 	end();
 }
 
+/* Of 2000 KiB 600 are in other devices, 400 of these in virtio-mem, of which 300 are plugged. */
+static void what_no_balloon_takes_is_not_its_maximum(void **state)
+{
+	(void)state;
+	begin();
+	dom[1].kind = (struct memory_kind){
+		.dimm_kib = 100, .other_kib = 600, .virtio_mem_kib = 300, .virtio_mem = true
+	};
+	dom[2].kind.other_kib = 2000; /* it cannot be so */
+	sample();
+	assert_int_equal(mems.guest[0].now.max_kib, 2000);
+	assert_int_equal(mems.guest[1].now.max_kib, 1700);
+	assert_int_equal(mems.guest[1].now.actual_kib, 1001);
+	assert_int_equal(mems.guest[1].now.kind.dimm_kib, 100);
+	assert_int_equal(mems.guest[2].now.max_kib, 2000);
+	end();
+}
+
 static void a_failure_blocks_until_its_time(void **state)
 {
 	(void)state;
@@ -203,6 +221,7 @@ int main(void)
 		cmocka_unit_test(figures_come_by_guest_and_number),
 		cmocka_unit_test(who_is_not_known_is_left_alone),
 		cmocka_unit_test(what_its_owner_wants_is_passed_on),
+		cmocka_unit_test(what_no_balloon_takes_is_not_its_maximum),
 		cmocka_unit_test(a_failure_blocks_until_its_time),
 		cmocka_unit_test(allowed_pcpus_are_narrowed_for_the_sample_alone),
 		cmocka_unit_test(odd_figures_do_no_harm),

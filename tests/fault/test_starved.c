@@ -157,15 +157,14 @@ static void all_of_it_or_nothing(void **state)
 		"<disk/><hostdev type='pci'/><memory model='dimm'><source>"
 		"<pagesize unit='KiB'>2048</pagesize></source><target><size unit='KiB'>2000</size>"
 		"</target></memory></devices></domain>";
-	bool locked;
-	uint64_t huge_kib;
+	struct memory_kind memory;
 	static const char policy[] = "<policy min='1G' cpu='off'/>";
 	static struct topology whole, t;
 	unsigned n = fake_allocations();
 
 	(void)state;
 	assert_int_equal(topology_parse(nodes, &whole), 0);
-	assert_int_equal(memory_kind_parse(kind, &locked, &huge_kib), 0);
+	assert_int_equal(memory_kind_parse(kind, &memory), 0);
 	n = fake_allocations() - n; /* of both: more than of each */
 	for (unsigned k = 1; k <= n; k++) {
 		struct guest_policy p = { 0 };
@@ -175,8 +174,9 @@ static void all_of_it_or_nothing(void **state)
 		if (topology_parse(nodes, &t) == 0)
 			assert_memory_equal(&t, &whole, sizeof(t));
 		fake_starve_at(k, false);
-		if (memory_kind_parse(kind, &locked, &huge_kib) == 0)
-			assert_true(locked && huge_kib == 3000);
+		if (memory_kind_parse(kind, &memory) == 0)
+			assert_true(memory.locked && memory.huge_kib == 3000 &&
+				    memory.dimm_kib == 2000);
 		fake_starve_at(k, false);
 		if (metadata_parse(policy, &p, error, sizeof(error)) == 0)
 			assert_true(p.cpu_off && p.min_kib == 1 << 20);

@@ -312,9 +312,9 @@ static void memory_of_those_left_alone(void **state)
 	begin(2);
 	fake_definition(1, huge);
 	sample();
-	assert_int_equal(mems.guest[0].now.huge_kib, 0);
+	assert_int_equal(mems.guest[0].now.kind.huge_kib, 0);
 	assert_int_equal(mems.guest[1].now.state, GUEST_UNMANAGED);
-	assert_int_equal(mems.guest[1].now.huge_kib, 524288);
+	assert_int_equal(mems.guest[1].now.kind.huge_kib, 524288);
 	end();
 	opt.guests = NULL;
 }
@@ -882,13 +882,13 @@ static void devices_come_and_go(void **state)
 		return;
 	begin(1);
 	sample();
-	assert_false(memory(0)->now.locked);
+	assert_false(memory(0)->now.kind.locked);
 	fake_device(0, pci, true);
 	sample();
-	assert_true(memory(0)->now.locked);
+	assert_true(memory(0)->now.kind.locked);
 	fake_device(0, usb, false);
 	sample();
-	assert_false(memory(0)->now.locked);
+	assert_false(memory(0)->now.kind.locked);
 	end();
 }
 

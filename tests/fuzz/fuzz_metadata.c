@@ -8,8 +8,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct guest_policy p = { .min_kib = 7 };
-	bool locked = false;
-	uint64_t huge_kib = 0;
+	struct memory_kind kind;
 	static struct vcpu_cell cell[9];
 	char *xml = malloc(size + 1), error[128] = "";
 
@@ -25,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(!p.max_kib || p.min_kib <= p.max_kib);
 		MUST(p.max_kib <= 1ULL << 40 && p.startup_kib <= 1ULL << 40);
 	}
-	memory_kind_parse(xml, &locked, &huge_kib);
+	memory_kind_parse(xml, &kind);
 	if (cells_parse(xml, cell, 9) == 0)
 		for (int i = 0; i < 9; i++)
 			MUST(cell[i].cell < PCPU_MAX && cell[i].mode <= MEMORY_RESTRICTIVE &&

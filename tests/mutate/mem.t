@@ -8,6 +8,16 @@ begin policy unit/test_mem unit/test_ledger unit/test_balloon unit/test_boot uni
 
 # What a guest needs.
 mutate "stale stats are not believed" need.c 's/now_ns - h->change_ns < ns_of_s\(tune->fresh_s\)/true/'
+mutate "a DIMM that is offline is no demand" mem_observe.c 's/f->actual_kib -= f->offline_kib;/;/'
+mutate "... nor room to grow" mem_observe.c 's/f->max_kib -= f->offline_kib;/;/'
+mutate "... what a moving balloon tells aside" mem_observe.c 's/bool still = .*/bool still = true;/'
+mutate "a part of a block is none" mem_observe.c 's/tune->block_other \* block/0/'
+mutate "a DIMM stays offline while nothing is told" mem_observe.c 's/^\tif \(g->now.kind.dimm_kib\)$/if (false)/'
+mutate "what only virtio-mem has no balloon gives" mem_observe.c 's/g->now.policy.min_kib < g->now.kind.virtio_mem_kib/false/'
+mutate "a refused growth is tried smaller" mem_guest.c 's/if \(!learn_ceiling.*/if (true) {/'
+mutate "... and then larger" mem_guest.c 's/raise_ceiling\(m\);/;/'
+mutate "what fails always has no ceiling" mem_guest.c 's/m->ceiling_kib = m->ceilings = 0;/;/'
+mutate "what was refused may be accepted later" mem_guest.c 's/now_ns >= g->mem.ceiling_ns/false/'
 mutate "samples that the balloon moves are not believed" need.c \
 	's/return h->moved_ns == 0 \|\| .*/return true;/'
 mutate "demand stays readable while the balloon moves" need.c \
@@ -33,8 +43,8 @@ mutate "a standing target is a claim" ledger.c \
 	's/return g->now.actual_kib > g->mem.target_kib \?.*/return g->now.actual_kib;/'
 mutate "what is promised is no headroom" ledger.c 's/promised \+= .*/;/'
 mutate "a booting guest claims all" ledger.c 's/g->need.booting \|\| g->need.silent/false/'
-mutate "locked memory is claimed as it is held" ledger.c 's/return g->mem.keeps/return g->now.locked || g->mem.keeps/'
-mutate "... and beyond that is not its QEMU's own" ledger.c 's/!g->now.locked && !all_its/!all_its/'
+mutate "locked memory is claimed as it is held" ledger.c 's/return g->mem.keeps/return g->now.kind.locked || g->mem.keeps/'
+mutate "... and beyond that is not its QEMU's own" ledger.c 's/!g->now.kind.locked && !all_its/!all_its/'
 mutate "what is merged is promised" ledger.c 's/promised = \(double\)host->merged_kib/promised = 0/'
 mutate "what ZFS caches is available" ledger.c 's/ \+ host->slow_kib;/;/'
 mutate "... but not to a host that runs dry" ledger.c 's/r->at_once_kib < r->least_kib \|\|/r->available_kib < r->least_kib ||/'
@@ -59,8 +69,8 @@ mutate "foreign guests are left alone" mem_guest.c 's/g->now.state == GUEST_UNMA
 mutate "paused guests are left alone" mem_guest.c 's/g->now.state == GUEST_PAUSED/false/'
 mutate "busy guests are left alone" mem_guest.c 's/g->now.state == GUEST_BUSY \|\|/false ||/'
 mutate "a refused guest is left alone for a while" mem_guest.c 's/now_ns < g->mem.refused_ns/false/'
-mutate "locked guests are left alone" mem_guest.c 's/g->now.locked \|\| g->now.huge_kib/false/'
-mutate "beside what is in hugepages there is more" ledger.c 's/return most_kib < others_kib .*/return g->now.huge_kib ? 0 : most_kib;/'
+mutate "locked guests are left alone" mem_guest.c 's/g->now.kind.locked \|\| g->now.kind.huge_kib/false/'
+mutate "beside what is in hugepages there is more" ledger.c 's/return most_kib < others_kib .*/return g->now.kind.huge_kib ? 0 : most_kib;/'
 mutate "what is in hugepages was set aside" ledger.c 's/return most_kib < others_kib .*/return most_kib;/'
 mutate "a balloon that frees nothing is left alone" mem_guest.c 's/\|\| g->mem.keeps\)/|| false)/'
 mutate "what nobody could tell has to be shown first" mem_parts.h 's/return g->now.unproven && .*/return false;/'

@@ -80,7 +80,7 @@ static void sample(struct mem_sim *s)
 		plant_mem_stats(s->plant, i, &st);
 		if (g->now.state == GUEST_RUNNING || g->now.state == GUEST_PAUSED)
 			g->now.state = st.paused ? GUEST_PAUSED : GUEST_RUNNING;
-		g->now.actual_kib = st.actual_kib;
+		g->now.actual_kib = st.actual_kib + s->watch[i].offline_kib;
 		g->now.usable_kib = st.reported ? st.usable_kib : KIB_UNKNOWN;
 		g->now.unused_kib = st.reported ? st.unused_kib : KIB_UNKNOWN;
 		g->now.caches_kib = st.reported ? st.caches_kib : KIB_UNKNOWN;
@@ -115,7 +115,8 @@ static void check_command(struct mem_sim *s, struct guest *g, size_t i)
 	bool boot = g->plan.reason == MEM_BOOT;
 	bool taken_back =
 		g->plan.reason == MEM_RESTORE && g->mem.target_kib < g->now.actual_kib;
-	bool ours = g->now.state == GUEST_RUNNING && !g->now.locked && !g->now.huge_kib;
+	bool ours =
+		g->now.state == GUEST_RUNNING && !g->now.kind.locked && !g->now.kind.huge_kib;
 
 	if (taken_back && g->plan.command_kib == g->now.actual_kib &&
 	    g->now.state != GUEST_PAUSED && g->now.state != GUEST_BUSY)
@@ -225,6 +226,14 @@ static void check(struct mem_sim *s)
 	check_host(s);
 }
 
+/* QEMU's balloon counts DIMMs that are offline, and cannot take what the guest has not. */
+static void target(struct mem_sim *s, size_t i, uint64_t kib)
+{
+	uint64_t offline_kib = s->watch[i].offline_kib;
+
+	plant_mem_target(s->plant, i, kib > offline_kib ? kib - offline_kib : 0);
+}
+
 static void act(struct mem_sim *s)
 {
 	struct mem_figures *f = &s->figures;
@@ -257,7 +266,11 @@ static void act(struct mem_sim *s)
 			s->watch[i].rescued_kib +=
 				fmax(0, (double)g->plan.command_kib - (double)ledger_held(g));
 		s->watch[i].command_ns = plant_mem_now(s->plant);
-		plant_mem_target(s->plant, i, g->plan.command_kib);
+		if (s->watch[i].accepts_kib && g->plan.command_kib > s->watch[i].accepts_kib) {
+			mem_refused(&s->conf.tune, g, plant_mem_now(s->plant));
+			continue;
+		}
+		target(s, i, g->plan.command_kib + g->now.offline_kib);
 		mem_applied(&s->conf.tune, g, plant_mem_now(s->plant));
 	}
 }
@@ -358,6 +371,15 @@ struct guest_count *mem_sim_add(struct mem_sim *s, const struct plant_mem_guest 
 {
 	plant_mem_add(s->plant, conf);
 	return enter(s, conf);
+}
+
+void mem_sim_offline(struct mem_sim *s, size_t i, uint64_t kib)
+{
+	uint64_t missing_kib = kib + kib / 64; /* Linux describes each page in 64 bytes */
+
+	s->watch[i].offline_kib = missing_kib;
+	s->now.guest[i].now.kind.dimm_kib = kib;
+	s->now.guest[i].now.max_kib += missing_kib;
 }
 
 struct guest_count *mem_sim_start(struct mem_sim *s, const struct plant_mem_guest *conf)

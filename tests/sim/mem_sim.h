@@ -51,10 +51,12 @@ struct mem_watch {
 	uint64_t shown_stamp;
 	bool counted; /* among the dead */
 	bool starving;
-	bool helpless;      /* its balloon never moves, or it stops reporting */
-	double starved_s;   /* seconds under 100 MiB free */
-	double rescued_kib; /* granted by rescues, and not touched yet */
-	bool undelivered;   /* a tick ago: granted, but the balloon did not move */
+	bool helpless;        /* its balloon never moves, or it stops reporting */
+	double starved_s;     /* seconds under 100 MiB free */
+	double rescued_kib;   /* granted by rescues, and not touched yet */
+	bool undelivered;     /* a tick ago: granted, but the balloon did not move */
+	uint64_t offline_kib; /* in DIMMs that it never brought online: see mem_sim_offline() */
+	uint64_t accepts_kib; /* a larger command is refused; 0: none is */
 };
 
 struct mem_sim {
@@ -72,7 +74,7 @@ struct mem_sim {
 	bool blind;      /* host memory is not readable */
 	double pressure; /* PSI as the host shows it; mem_sim_new: < 0, it does not */
 	uint64_t merged_kib, slow_kib; /* as read; the plant has no KSM, nor ZFS */
-	bool no_managed; /* guests do not report MemTotal */
+	bool no_managed;               /* guests do not report MemTotal */
 	bool trace;
 	int64_t tick;
 	struct mem_watch watch[SIM_GUESTS]; /* beside now.guest[], and view's after a tick */
@@ -87,6 +89,9 @@ void mem_sim_free(struct mem_sim *s);
 
 /* Adds a guest with a minimum of 100 MiB, unless the caller changes it in what is returned. */
 struct guest_count *mem_sim_add(struct mem_sim *s, const struct plant_mem_guest *conf);
+
+/* Guest i gets so much in a DIMM that it never brings online. */
+void mem_sim_offline(struct mem_sim *s, size_t i, uint64_t kib);
 
 /* The same for one that is switched on now; and one that is no longer there. */
 struct guest_count *mem_sim_start(struct mem_sim *s, const struct plant_mem_guest *conf);

@@ -408,6 +408,62 @@ static void odd_balloon(enum plant_balloon kind, const char *name)
 	mem_sim_free(s);
 }
 
+/* A DIMM that a guest never brought online is no demand, and takes nothing from its neighbours.
+ */
+static void offline_dimm(void)
+{
+	double starved[2];
+
+	for (int i = 0; i < 2; i++) {
+		struct plant_mem_guest odd = constant(300);
+		struct mem_sim *s;
+		double demand;
+
+		s = beside(odd, 4500);
+		if (i)
+			mem_sim_offline(s, 0, 4096 * MIB);
+		mem_sim_run(s, 60);
+		demand = (double)s->view.guest[0].plan.demand_kib -
+			 (double)mem_sim_truth(s, 0).use_kib;
+		ok(fabs(demand) < 128 * (double)MIB,
+		   "offline DIMM%s: its demand is what it uses (%.0f MiB more)",
+		   i ? "" : ", none", demand / MIB);
+		mem_sim_run(s, 240);
+		ok(actual(s, 0) < 800, "offline DIMM: it gives as others do (%.0f MiB)",
+		   actual(s, 0));
+		quiet(s, "offline DIMM", 100);
+		safe(s, "offline DIMM");
+		starved[i] = 0;
+		for (size_t k = 1; k < 4; k++)
+			starved[i] += s->watch[k].starved_s;
+		mem_sim_free(s);
+	}
+	ok(starved[1] <= starved[0],
+	   "offline DIMM: it costs the others nothing (%.0f s, %.0f s)", starved[0],
+	   starved[1]);
+}
+
+/* A balloon that takes less than its definition says: what is refused stands in no rescue's
+ * way. */
+static void refused_growth(void)
+{
+	struct mem_sim *s = mem_sim_new(8192, NULL, 5, 31);
+	struct plant_mem_guest conf = growing(100, 700, 60, 40);
+
+	conf.max_kib = 4096 * MIB;
+	for (int i = 0; i < 3; i++) {
+		mem_sim_add(s, &conf);
+		s->watch[i].accepts_kib = (unsigned)(920 + 30 * i) * MIB;
+	}
+	mem_sim_run(s, 90);
+	for (size_t i = 0; i < 3; i++)
+		ok(actual(s, i) > 880, "refused growth: guest %zu has what there is (%.0f MiB)",
+		   i, actual(s, i));
+	mem_sim_run(s, 300);
+	safe(s, "refused growth");
+	mem_sim_free(s);
+}
+
 /* Beside one that refuses, the others fare as beside one that is left alone as large. */
 static void refusal(void)
 {
@@ -490,7 +546,7 @@ static void some_hugepages(void)
 	struct mem_sim *s = beside(constant(150), 6144);
 	const struct guest *g;
 
-	s->now.guest[0].now.huge_kib = s->now.guest[0].now.max_kib - 300 * MIB;
+	s->now.guest[0].now.kind.huge_kib = s->now.guest[0].now.max_kib - 300 * MIB;
 	s->lie = lie_by_hugepages;
 	mem_sim_run(s, 400);
 	g = &s->view.guest[0];
@@ -510,8 +566,8 @@ static void locked(bool hugepages)
 {
 	struct mem_sim *s = beside(constant(150), 6144);
 
-	s->now.guest[0].now.locked = !hugepages;
-	s->now.guest[0].now.huge_kib = hugepages ? s->now.guest[0].now.max_kib : 0;
+	s->now.guest[0].now.kind.locked = !hugepages;
+	s->now.guest[0].now.kind.huge_kib = hugepages ? s->now.guest[0].now.max_kib : 0;
 	mem_sim_run(s, 400);
 	ok(s->view.guest[0].plan.reason == MEM_LOCKED && s->view.guest[0].mem.command_ns == 0,
 	   "%s: left alone", hugepages ? "hugepages" : "locked");
@@ -565,7 +621,7 @@ static void wrong_claim(void)
 
 	odd.max_kib = odd.start_kib = 7168 * MIB;
 	s = beside(odd, 8192);
-	s->now.guest[0].now.locked = true;
+	s->now.guest[0].now.kind.locked = true;
 	mem_sim_run(s, 90);
 	ok(s->report.headroom_kib < 0, "wrong claim: nothing is unpromised (%.0f MiB)",
 	   (double)s->report.headroom_kib / MIB);
@@ -871,6 +927,8 @@ int main(void)
 	odd_balloon(BALLOON_LIMITED, "limited balloon");
 	odd_balloon(BALLOON_SELFISH, "selfish balloon");
 	odd_balloon(BALLOON_NONE, "no driver");
+	offline_dimm();
+	refused_growth();
 	refusal();
 	somebody_else();
 	asleep(60);

@@ -52,8 +52,8 @@ static void claims(void **state)
 	struct rig r = rig(3, 512, 200);
 
 	(void)state;
-	r.g[1].now.locked = true;
-	r.g[2].now.huge_kib = 2048 * MIB;
+	r.g[1].now.kind.locked = true;
+	r.g[2].now.kind.huge_kib = 2048 * MIB;
 	ticks(&r, 3);
 	assert_int_equal(r.g[0].plan.claim_kib, ledger_held(&r.g[0]));
 	assert_int_equal(r.g[1].plan.claim_kib, ledger_held(&r.g[1]));
@@ -76,15 +76,15 @@ static void what_is_not_in_hugepages_is_promised(void **state)
 	struct rig r = rig(1, 1024, 200);
 
 	(void)state;
-	r.g[0].now.huge_kib = 400 * MIB; /* its balloon may be full of these */
+	r.g[0].now.kind.huge_kib = 400 * MIB; /* its balloon may be full of these */
 	r.g[0].now.rss_kib = 56 * MIB;
 	ticks(&r, 5);
 	assert_int_equal(r.g[0].plan.reason, MEM_LOCKED);
 	assert_int_equal(r.report.commitment_kib, (1024 + 32 - 56) * MIB);
-	r.g[0].now.huge_kib = 1424 * MIB;
+	r.g[0].now.kind.huge_kib = 1424 * MIB;
 	tick(&r);
 	assert_int_equal(r.report.commitment_kib, (624 + 32 - 56) * MIB);
-	r.g[0].now.huge_kib = 2048 * MIB; /* it holds less than is set aside */
+	r.g[0].now.kind.huge_kib = 2048 * MIB; /* it holds less than is set aside */
 	tick(&r);
 	assert_int_equal(r.report.commitment_kib, 0);
 }

@@ -403,7 +403,7 @@ static void an_abandoned_shrink_is_taken_back(void **state)
 			r.silent[0] = turn == 0;
 			if (turn == 1)
 				r.g[0].now.state = GUEST_UNMANAGED;
-			r.g[0].now.locked = turn == 2;
+			r.g[0].now.kind.locked = turn == 2;
 			if (turn == 3) { /* its driver is gone: all it held is back */
 				r.silent[0] = true;
 				r.g[0].now.actual_kib = 2048 * MIB;
@@ -415,6 +415,57 @@ static void an_abandoned_shrink_is_taken_back(void **state)
 			ticks(&r, 40);
 			assert_int_equal(r.commands, 0);
 		}
+}
+
+/* One that takes no more than so much, though it is defined with more. */
+static void a_refused_growth_is_tried_smaller(void **state)
+{
+	struct rig r = rig(1, 512, 150);
+	unsigned refused = 0;
+
+	(void)state;
+	ticks(&r, 10);
+	r.dry = true;
+	for (int i = 0; i < 60; i++) {
+		r.use_mib[0] = 150 + (unsigned)i * 10;
+		tick(&r);
+		if (r.g[0].plan.command_kib > 900 * MIB) {
+			mem_refused(&mem_tunables_default, &r.g[0], r.now_ns);
+			refused++;
+		} else if (r.g[0].plan.command_kib) {
+			apply(&r, 0);
+		}
+		assert_true(r.g[0].now.actual_kib > r.use_mib[0] * MIB);
+	}
+	assert_in_range(refused, 1, 12);
+	assert_true(r.g[0].now.actual_kib > 850 * MIB);
+	ticks(&r, 400);
+	r.dry = false; /* it takes more now */
+	for (int i = 0; i < 60; i++) {
+		r.use_mib[0] += 5;
+		tick(&r);
+	}
+	assert_true(r.g[0].now.actual_kib > r.use_mib[0] * MIB);
+}
+
+/* What fails whatever its size is no ceiling. */
+static void a_failure_leaves_no_ceiling(void **state)
+{
+	struct rig r = rig(1, 512, 450);
+	unsigned refused = 0;
+
+	(void)state;
+	r.dry = true;
+	for (int i = 0; i < 12; i++) {
+		tick(&r);
+		if (r.g[0].plan.command_kib) {
+			mem_refused(&mem_tunables_default, &r.g[0], r.now_ns);
+			refused++;
+		}
+	}
+	assert_in_range(refused, 2, 6);
+	assert_true(r.g[0].mem.refused_ns > r.now_ns);
+	assert_int_equal(r.g[0].mem.ceiling_kib, 0);
 }
 
 static void refused_waits_longer_each_time(void **state)
@@ -483,6 +534,8 @@ int main(void)
 		cmocka_unit_test(not_ours_to_command),
 		cmocka_unit_test(an_abandoned_shrink_is_taken_back),
 		cmocka_unit_test(refused_waits_longer_each_time),
+		cmocka_unit_test(a_refused_growth_is_tried_smaller),
+		cmocka_unit_test(a_failure_leaves_no_ceiling),
 		cmocka_unit_test(dry_run_leaves_no_trace),
 	};
 

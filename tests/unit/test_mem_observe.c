@@ -145,6 +145,75 @@ static void what_it_needed_outlasts_a_restart(void **state)
 }
 
 /* Its QEMU's own memory counts, 32 MiB or what was seen of it. */
+/* One guest of 1 GiB and a DIMM, of which its kernel has so much. */
+static void sample_dimm(uint64_t actual_mib, uint64_t managed_mib, uint64_t boot)
+{
+	sample("a");
+	now.taken_ns += NS_PER_S;
+	sampled[0].now.kind.dimm_kib = 512 * MIB;
+	sampled[0].now.max_kib = 1536 * MIB;
+	sampled[0].now.actual_kib = actual_mib * MIB;
+	sampled[0].now.managed_kib = managed_mib ? managed_mib * MIB : KIB_UNKNOWN;
+	sampled[0].now.boot_id = boot;
+	observe(0);
+}
+
+/* Figures of a real guest: 1 GiB, of which Linux tells 908 MiB, and a DIMM of 512 MiB. */
+static void a_dimm_that_is_offline_is_in_no_figure(void **state)
+{
+	(void)state;
+	sample_dimm(1536, 0, 1);
+	assert_int_equal(seen('a')->now.offline_kib, 0);
+	sample_dimm(1536, 908, 1);
+	assert_int_equal(seen('a')->now.offline_kib, 512 * MIB);
+	assert_int_equal(seen('a')->now.actual_kib, 1024 * MIB);
+	assert_int_equal(seen('a')->now.max_kib, 1024 * MIB);
+	sample_dimm(1200, 572, 1); /* its balloon has moved */
+	assert_int_equal(seen('a')->now.actual_kib, 688 * MIB);
+	sample_dimm(1536, 0, 1); /* left out this time */
+	assert_int_equal(seen('a')->now.actual_kib, 1024 * MIB);
+	sample_dimm(1536, 1000, 1); /* half of a block is none */
+	assert_int_equal(seen('a')->now.offline_kib, 512 * MIB);
+	sample_dimm(1536, 1418, 1); /* it has brought it online */
+	assert_int_equal(seen('a')->now.actual_kib, 1536 * MIB);
+	sample_dimm(1536, 908, 1);
+	sample_dimm(1536, 0, 2); /* another run: not known yet */
+	assert_int_equal(seen('a')->now.actual_kib, 1536 * MIB);
+}
+
+/* What balloon and guest tell is not of the same moment then. */
+static void no_dimm_goes_offline_with_a_balloon(void **state)
+{
+	(void)state;
+	sample_dimm(1536, 1418, 1);
+	seen('a')->need.moved_ns = now.taken_ns;
+	sample_dimm(1536, 908, 1); /* of the target before */
+	assert_int_equal(seen('a')->now.offline_kib, 0);
+	now.taken_ns += 5 * NS_PER_S;
+	sample_dimm(1536, 908, 1);
+	assert_int_equal(seen('a')->now.offline_kib, 512 * MIB);
+}
+
+static void what_is_missing_without_a_dimm_is_the_kernels(void **state)
+{
+	(void)state;
+	sample("a");
+	sampled[0].now.actual_kib = sampled[0].now.max_kib = 1536 * MIB;
+	sampled[0].now.managed_kib = 908 * MIB;
+	observe(0);
+	assert_int_equal(seen('a')->now.actual_kib, 1536 * MIB);
+}
+
+static void no_target_takes_virtio_mem(void **state)
+{
+	(void)state;
+	sample("a");
+	sampled[0].now.kind.virtio_mem_kib = 150 * MIB;
+	sampled[0].now.policy.min_kib = 20 * MIB;
+	observe(0);
+	assert_int_equal(seen('a')->now.policy.min_kib, 150 * MIB);
+}
+
 static void a_hard_limit_is_a_maximum(void **state)
 {
 	static const struct {
@@ -215,6 +284,10 @@ int main(void)
 		TEST(what_was_left_out_is_as_before),
 		TEST(no_guest_has_no_minimum),
 		TEST(what_it_needed_outlasts_a_restart),
+		TEST(a_dimm_that_is_offline_is_in_no_figure),
+		TEST(no_dimm_goes_offline_with_a_balloon),
+		TEST(what_is_missing_without_a_dimm_is_the_kernels),
+		TEST(no_target_takes_virtio_mem),
 		TEST(a_hard_limit_is_a_maximum),
 		TEST(a_limit_leaves_what_guests_have_not_taken),
 	};
