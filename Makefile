@@ -189,7 +189,7 @@ bench-cost: deps
 noxml:
 	$(MAKE) XML=no B=build/noxml build/noxml/vmbal unit-binaries
 
-tests: units sims calls purity arrows $(B)/tests/cli/listen $(B)/tests/cli/tunables
+tests: units sims calls purity arrows $(B)/tests/cli/listen $(B)/tests/cli/tunables $(if $(WITH_XML),$(B)/tests/make/kinds)
 
 units:
 	$(MAKE) B=build/asan SAN=address,undefined unit-binaries
@@ -262,6 +262,9 @@ $(B)/tests/fault/test_shape: $(B)/tests/fault/test_shape.o $(patsubst %,$(B)/%.o
 
 $(B)/tests/cli/tunables: $(B)/tests/cli/tunables.o $(patsubst %,$(B)/%.o,lib/tunable lib/number host/limits policy/cpu_tunables policy/mem_tunables)
 	$(LINK) -o $@ $^ -lm
+
+$(B)/tests/make/kinds: $(B)/tests/make/kinds.o $(B)/host/metadata.o $(LIB)
+	$(LINK) -o $@ $^ $(XML_LIBS) -lm
 
 $(B)/tests/cli/listen: $(B)/tests/cli/listen.o
 	$(LINK) -o $@ $^
