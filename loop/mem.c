@@ -145,7 +145,7 @@ static void guest_command(struct mem_loop *l, struct guest *g)
 	}
 	mem_log_guest(g, MEM_FAILED, LOG_PRIO_INFO);
 	if (result == VIRT_FAILED || (result == VIRT_BUSY && g->now.state == GUEST_UNMANAGED))
-		mem_refused(&l->conf.tune, g, proc_now_ns());
+		mem_refused(&l->conf, g, proc_now_ns());
 }
 
 static void guest_act(struct mem_loop *l, struct guest *g, bool decide)

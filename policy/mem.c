@@ -172,7 +172,7 @@ static void grant(struct tick *t, double (*wants)(const struct tick *, const str
 	share_deal(t->tune, t->g, t->n, pool);
 	for (size_t i = 0; i < t->n; i++) {
 		struct guest *g = &t->g[i];
-		double to = (double)g->plan.dealt_kib;
+		double to = fmin((double)g->plan.dealt_kib, fmax(held(g), guest_limit(g)));
 
 		if (wants(t, g) <= 0 || (to < (double)g->mem.target_kib + band(t->tune, g) &&
 					 !reaches_minimum(g, to)))

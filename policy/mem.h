@@ -90,11 +90,13 @@ struct mem_history {
 	unsigned kept;         /* shrinks in a row that RSS did not follow */
 	uint64_t overhead_kib; /* most RSS seen beyond what it holds: the VMM's own */
 	uint64_t target_kib;   /* the standing target, as far as we know; 0: not known yet */
+	uint64_t offline_kib;  /* of its DIMMs, when its kernel last told of so much: */
+	uint64_t managed_kib;  /* ... as MemTotal; 0: not yet */
+	uint64_t dimm_kib;     /* ... and had DIMMs of so much */
 	uint64_t accepted_kib; /* the largest growth that was carried out in this run */
-	uint64_t refused_kib;  /* one that was refused; */
+	uint64_t refused_kib;  /* one that was refused, the largest lately; */
 	uint64_t ceiling_kib;  /* ... none is larger now; 0: there is no such */
 	int64_t ceiling_ns;    /* ... until then */
-	unsigned ceilings;     /* in a row, without a growth beyond the one before */
 	int64_t command_ns;    /* our last command; 0: none yet */
 	uint64_t rescued_kib;  /* granted by rescues, and not touched yet */
 	int64_t grown_ns;      /* our last growth; 0: none yet */
@@ -231,10 +233,10 @@ void mem_decide(struct mem_state *state, const struct mem_conf *conf,
 void mem_applied(const struct mem_tunables *tune, struct guest *g, int64_t now_ns);
 
 /*
- * Notes that g's command failed: leaves g alone for a while, then longer.  A growth that may have
- * been too large is tried again, smaller, at once.
+ * Notes that g's command failed: leaves g alone for a while, then longer.  A growth may have been
+ * too large: smaller ones may be tried at once.
  */
-void mem_refused(const struct mem_tunables *tune, struct guest *g, int64_t now_ns);
+void mem_refused(const struct mem_conf *conf, struct guest *g, int64_t now_ns);
 
 /* Has it been told to shrink, and not come down yet? */
 bool mem_is_unmet(const struct mem_tunables *tune, const struct guest *g);

@@ -76,7 +76,6 @@ static void note_restart(struct guest *g, int64_t now_ns)
 		return;
 	g->mem.shrinking = g->mem.stalled = g->mem.proven = false;
 	g->mem.from_kib = g->mem.accepted_kib = g->mem.ceiling_kib = 0;
-	g->mem.ceilings = 0;
 }
 
 /* A balloon that takes memory though its target is above: that is not its target any more. */
@@ -190,12 +189,12 @@ static void count_stall(const struct mem_tunables *tune, struct mem_history *m, 
 }
 
 /* What was accepted up to the ceiling may be so halfway to what was refused. */
-static void raise_ceiling(struct mem_history *m)
+static void raise_ceiling(struct mem_history *m, uint64_t accepted_kib)
 {
-	if (m->ceiling_kib == 0)
-		m->ceilings = 0;
-	else if (m->accepted_kib >= m->ceiling_kib && m->accepted_kib < m->refused_kib)
-		m->ceiling_kib = m->accepted_kib + (m->refused_kib - m->accepted_kib) / 2;
+	if (accepted_kib > m->accepted_kib)
+		m->accepted_kib = accepted_kib;
+	if (m->ceiling_kib && accepted_kib >= m->ceiling_kib && accepted_kib < m->refused_kib)
+		m->ceiling_kib = accepted_kib + (m->refused_kib - accepted_kib) / 2;
 }
 
 void mem_applied(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
@@ -215,51 +214,44 @@ void mem_applied(const struct mem_tunables *tune, struct guest *g, int64_t now_n
 	if (g->plan.reason == MEM_RESCUE && g->plan.command_kib > ledger_held(g))
 		m->rescued_kib += g->plan.command_kib - ledger_held(g);
 	m->stalled = false;
-	if (g->plan.command_kib > m->accepted_kib) {
-		m->accepted_kib = g->plan.command_kib;
-		raise_ceiling(m);
-	}
+	if (g->plan.command_kib > g->now.actual_kib)
+		raise_ceiling(m, g->plan.command_kib);
 	m->command_ns = g->need.moved_ns = now_ns;
 	m->refusals = 0;
 	g->mem.target_kib = g->plan.command_kib;
 	g->plan.command_kib = 0;
 }
 
-/* After a refusal, and for twice as long after the next in a row. */
-static int64_t wait_ns(const struct mem_tunables *tune, unsigned *refusals)
-{
-	int64_t wait = ns_of_s(tune->refused_s) << *refusals;
-
-	*refusals += *refusals < tune->refused_doublings;
-	return wait;
-}
-
 /*
  * It may be more than the balloon can give, for a device that nobody told of: what was accepted
- * before is, or half of the way.  False: so little more cannot be the reason.
+ * before is, or half of the way.  Or it failed for a reason that passes: so the whole is tried
+ * again a decision later.  False: so little more cannot be the reason.
  */
-static bool learn_ceiling(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
+static bool learn_ceiling(const struct mem_conf *conf, struct guest *g, int64_t now_ns)
 {
 	uint64_t held_kib = g->now.actual_kib, tried_kib = g->plan.command_kib;
 	struct mem_history *m = &g->mem;
 
-	if ((double)tried_kib < (double)held_kib + 2 * band(tune, g))
+	if ((double)tried_kib < (double)held_kib + 2 * band(&conf->tune, g))
 		return false;
+	if (m->ceiling_kib == 0) {
+		m->refused_kib = tried_kib;
+		m->ceiling_ns = now_ns + ns_of_s(conf->tune.refused_s + conf->interval_s);
+	}
 	m->ceiling_kib = held_kib + (tried_kib - held_kib) / 2;
 	if (m->accepted_kib > m->ceiling_kib && m->accepted_kib < tried_kib)
 		m->ceiling_kib = m->accepted_kib;
-	m->refused_kib = tried_kib;
-	m->ceiling_ns = now_ns + wait_ns(tune, &m->ceilings);
 	return true;
 }
 
-void mem_refused(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
+void mem_refused(const struct mem_conf *conf, struct guest *g, int64_t now_ns)
 {
 	struct mem_history *m = &g->mem;
 
-	if (!learn_ceiling(tune, g, now_ns)) {
-		m->ceiling_kib = m->ceilings = 0;
-		m->refused_ns = now_ns + wait_ns(tune, &m->refusals);
+	if (!learn_ceiling(conf, g, now_ns)) {
+		m->ceiling_kib = 0;
+		m->refused_ns = now_ns + (ns_of_s(conf->tune.refused_s) << m->refusals);
+		m->refusals += m->refusals < conf->tune.refused_doublings;
 	}
 	g->plan.command_kib = 0;
 }

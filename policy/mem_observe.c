@@ -10,33 +10,89 @@
 #include "policy/ledger.h"
 #include "policy/mem_observe.h"
 
-/* What a guest's kernel knows nothing of, though its balloon counts it: DIMMs that are offline.
+/* ---- DIMMs that are offline: its balloon counts them, its kernel knows nothing of them ----
  */
-static double offline(const struct mem_tunables *tune, const struct guest_figures *f)
+
+/* What is missing beyond the kernel's own, in whole blocks; max_kib with all DIMMs. */
+static double offline(const struct mem_tunables *tune, const struct guest_figures *f,
+		      double before)
 {
 	double missing = (double)f->actual_kib - (double)f->managed_kib;
-	double kernels = tune->kernel_kib + tune->kernel_part * (double)f->actual_kib;
+	double kernels = tune->kernel_kib + tune->kernel_part * (double)f->max_kib;
 	double block = tune->block_kib, found = missing - kernels;
 
-	if (fabs(found - (double)f->offline_kib) < tune->block_other * block)
-		return (double)f->offline_kib;
+	if (fabs(found - before) < tune->block_other * block)
+		return before;
 	return fmin(fmax(round(found / block) * block, 0), (double)f->kind.dimm_kib);
 }
 
 /*
- * Its figures are what they would be without: nobody wants, holds or gives that memory.  Not
- * read from a sample that the balloon moves, since the two figures are not of the same moment.
+ * Only what its kernel tells anew, or another DIMM, can change it, and not while its balloon
+ * moves, since what it tells and what the balloon counts are not of the same moment then.
  */
-static void guest_offline(const struct mem_tunables *tune, struct guest *g, int64_t now_ns)
+static bool offline_shows(const struct mem_tunables *tune, const struct guest *g,
+			  uint64_t before_kib, int64_t now_ns)
+{
+	const struct guest_figures *f = &g->now;
+	double moved = fabs((double)f->actual_kib - (double)before_kib);
+	double news = fabs((double)f->managed_kib - (double)g->mem.managed_kib);
+
+	if (!f->kind.dimm_kib || f->kind.huge_kib || f->managed_kib == KIB_UNKNOWN)
+		return false;
+	return moved <= tune->moved_kib &&
+	       now_ns - g->need.moved_ns >= ns_of_s(tune->settle_s) &&
+	       (news >= tune->block_other * tune->block_kib ||
+		f->kind.dimm_kib != g->mem.dimm_kib);
+}
+
+static void less(uint64_t *kib, double by)
+{
+	if (*kib)
+		*kib = (uint64_t)fmax((double)*kib - by, 1);
+}
+
+/* What is remembered of it is in the new terms, too: its raw figures have not moved. */
+static void history_shift(struct guest *g, double by)
+{
+	struct need_history *h = &g->need;
+	struct mem_history *m = &g->mem;
+	uint64_t *const sizes[] = { &m->target_kib,  &m->accepted_kib, &m->refused_kib,
+				    &m->ceiling_kib, &m->from_kib,     &m->progress_kib,
+				    &m->flat_kib,    &h->actual_kib };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		less(sizes[i], by);
+	if (by < 0) /* it came online: the guest uses no more than before */
+		return;
+	less(&m->before_kib, by);
+	h->demand_kib = fmax(h->demand_kib - by, 0);
+	h->working_kib = fmax(h->working_kib - by, 0);
+	for (int i = 0; i < PEAKS_KEPT; i++)
+		h->peak_kib[i] = fmax(h->peak_kib[i] - by, 0);
+}
+
+/*
+ * Its figures are what they would be without: nobody wants, holds or gives that memory.  What
+ * it was before a restart holds until its kernel tells.  before_kib: what its balloon counted.
+ */
+static void guest_offline(const struct mem_tunables *tune, struct guest *g, uint64_t before_kib,
+			  int64_t now_ns)
 {
 	struct guest_figures *f = &g->now;
-	int64_t moved_ns = g->need.moved_ns;
-	bool still = moved_ns == 0 || now_ns - moved_ns >= ns_of_s(tune->settle_s);
+	double was = (double)g->mem.offline_kib;
 
-	if (still && f->kind.dimm_kib && !f->kind.huge_kib && f->managed_kib != KIB_UNKNOWN)
-		f->offline_kib = (uint64_t)offline(tune, f);
-	if (f->offline_kib >= f->actual_kib)
-		f->offline_kib = 0;
+	if (offline_shows(tune, g, before_kib, now_ns)) {
+		g->mem.offline_kib = (uint64_t)offline(tune, f, was);
+		g->mem.managed_kib = f->managed_kib;
+		g->mem.dimm_kib = f->kind.dimm_kib;
+	}
+	if (g->mem.offline_kib > f->kind.dimm_kib)
+		g->mem.offline_kib = f->kind.dimm_kib;
+	if (g->mem.offline_kib >= f->actual_kib)
+		g->mem.offline_kib = 0;
+	if ((double)g->mem.offline_kib != was)
+		history_shift(g, (double)g->mem.offline_kib - was);
+	f->offline_kib = g->mem.offline_kib;
 	f->actual_kib -= f->offline_kib;
 	f->max_kib -= f->offline_kib;
 }
@@ -48,8 +104,6 @@ static void guest_carry(struct guest *g, const struct guest *old)
 	g->mem = old->mem;
 	if (g->now.boot_id != old->now.boot_id)
 		return;
-	if (g->now.kind.dimm_kib)
-		g->now.offline_kib = old->now.offline_kib;
 	/* NOWAIT leaves these out while another client is in the guest's monitor. */
 	if (!g->now.rss_kib)
 		g->now.rss_kib = old->now.rss_kib;
@@ -103,14 +157,17 @@ static void guests_merge(const struct mem_tunables *tune, struct mem_view *v,
 	for (size_t i = 0; i < now->n; i++) {
 		const struct guest_count *c = &now->guest[i];
 		struct guest *g = &v->merged[i];
+		uint64_t before_kib = 0; /* of one that was not seen before */
 
 		*g = (struct guest){ .name = c->name, .now = c->now };
 		memcpy(g->uuid, c->uuid, UUID_LEN);
 		while (at < v->n && memcmp(v->guest[at].uuid, g->uuid, UUID_LEN) < 0)
 			at++;
-		if (at < v->n && memcmp(v->guest[at].uuid, g->uuid, UUID_LEN) == 0)
+		if (at < v->n && memcmp(v->guest[at].uuid, g->uuid, UUID_LEN) == 0) {
 			guest_carry(g, &v->guest[at]);
-		guest_offline(tune, g, now->taken_ns);
+			before_kib = v->guest[at].now.actual_kib + v->guest[at].now.offline_kib;
+		}
+		guest_offline(tune, g, before_kib, now->taken_ns);
 		guest_confine(tune, g);
 		guest_bound(tune, g);
 	}

@@ -22,8 +22,8 @@
 #define MEM_TUNABLES(ROW) \
 	/* mem_observe.c */ \
 	ROW(double, min_kib, 200 * KIB_PER_MIB, KIB, 1, KIB_PER_GIB, FIXED, "of a guest whose owner names no min, or all of a smaller one: few Linux guests live on less, whatever they report") \
-	ROW(double, kernel_kib, 72 * KIB_PER_MIB, KIB, 0, KIB_PER_GIB, FIXED, "of a guest's memory its kernel keeps out of MemTotal ...") \
-	ROW(double, kernel_part, 0.016, SHARE, 0, 1, FIXED, "... and so much of it all: what is missing beyond, of a guest with DIMMs, it has not brought online ...") \
+	ROW(double, kernel_kib, 88 * KIB_PER_MIB, KIB, 0, KIB_PER_GIB, FIXED, "of a guest's memory its kernel keeps out of MemTotal ...") \
+	ROW(double, kernel_part, 0.016, SHARE, 0, 1, FIXED, "... and so much of its maximum: what is missing beyond, of a guest with DIMMs, it has not brought online ...") \
 	ROW(double, block_kib, 128 * KIB_PER_MIB, KIB, 1, KIB_PER_GIB, FIXED, "... in blocks of this size, as Linux does ...") \
 	ROW(double, block_other, 0.75, SHARE, 0.5, 1, FIXED, "... of which so much must come or go to be noticed") \
 	/* need.c: levels */ \
@@ -108,7 +108,7 @@
 	ROW(unsigned, unresponsive_stalls, 3, TIMES, 1, 1000, FIXED, "... after so many stalls ...") \
 	ROW(double, unresponsive_s, 3600, SECONDS, 0, 86400, FIXED, "... each within so long of the one before, none for as long") \
 	ROW(double, ungrown_s, 10, SECONDS, 0, 3600, FIXED, "a growth that is not taken up in this time is forgotten") \
-	ROW(double, refused_s, 10, SECONDS, 0, 3600, FIXED, "after a command that failed, none for so long, or after a growth, none that is more than half as large or larger than one that was accepted ...") \
+	ROW(double, refused_s, 10, SECONDS, 0, 3600, FIXED, "after a command that failed, none for so long; after a growth, for an interval more, none as large ...") \
 	ROW(unsigned, refused_doublings, 5, TIMES, 0, 16, FIXED, "... doubled with each further failure, so often") \
 	/* mem.c: intervals */ \
 	ROW(double, interval_least_s, 0.1, SECONDS, 0.1, 60, FIXED, "a shorter interval counts as this") \

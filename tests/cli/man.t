@@ -18,6 +18,7 @@ while read -r row; do
 done < <(grep -E '^\.It Dv [a-z0-9_]+ Ta ' $page)
 
 holds "thresholds were found" "$tap_n" test "$tap_n" -ge 200
+holds "sentences with values were found" "" test "$(grep -c '^\.\\" = ' $page)" -ge 30
 
 # Where a sentence repeats such a value, a comment above it names the row: whoever changes that is
 # led to the sentence.
@@ -29,7 +30,8 @@ done < <(sed -n 's/^\.\\" = //p' $page | sed 's/, /\n/g')
 # ... and the least sizes that options take.
 while read -r option; do
 	least=$(./vmbal --"$option" 1KiB mem 5 2>&1 | sed -nE 's/.* from ([0-9]+)(MiB) to .*/\1 \2/p')
-	holds "--$option: $least or more" "" \
+	holds "--$option: $least or more" "" test -n "$least"
+	holds "... says the manual" "" \
 		grep -q "$least or more" <(sed -n "/^\.It Fl .*-$option Ar/,/^\.It/p" $page | sed 1d)
 done < <(./vmbal --help | sed -nE 's/^.*--([a-z-]+) SIZE.*/\1/p')
 

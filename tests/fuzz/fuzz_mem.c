@@ -113,7 +113,7 @@ static void obey(struct run *r, struct guest *g, bool is_honest)
 	if (!to)
 		return;
 	if (how & 1) {
-		mem_refused(&r->conf.tune, g, r->now_ns);
+		mem_refused(&r->conf, g, r->now_ns);
 		return;
 	}
 	mem_applied(&r->conf.tune, g, r->now_ns);

@@ -158,7 +158,7 @@ mutate "a lost connection is nobody's refusal" virt_act.c 's/return VIRT_LOST/re
 mutate "a backup is no such job" virt_act.c 's/if \(!backup\)/if (true)/'
 mutate "a job is asked for" virt_act.c 's/ && no_job\(v, d\)/ \&\& true/'
 mutate "a refused memory command is the policy's to know" loop/mem.c \
-	's/mem_refused\(&l->conf.tune, g, proc_now_ns\(\)\)/(void)0/'
+	's/mem_refused\(&l->conf, g, proc_now_ns\(\)\)/(void)0/'
 mutate "a gone guest is no failure" virt_act.c 's/if \(code == VIR_ERR_NO_DOMAIN\)/if (false)/'
 mutate "an unread definition forbids everything" virt_sample.c 's/\|\| !d->policy_read\)/|| false)/'
 mutate "an unread definition forbids pins" virt_sample.c 's/!d->managed \|\| !d->policy_read \|\|/!d->managed ||/'

@@ -267,7 +267,7 @@ static void act(struct mem_sim *s)
 				fmax(0, (double)g->plan.command_kib - (double)ledger_held(g));
 		s->watch[i].command_ns = plant_mem_now(s->plant);
 		if (s->watch[i].accepts_kib && g->plan.command_kib > s->watch[i].accepts_kib) {
-			mem_refused(&s->conf.tune, g, plant_mem_now(s->plant));
+			mem_refused(&s->conf, g, plant_mem_now(s->plant));
 			continue;
 		}
 		target(s, i, g->plan.command_kib + g->now.offline_kib);
@@ -375,7 +375,8 @@ struct guest_count *mem_sim_add(struct mem_sim *s, const struct plant_mem_guest 
 
 void mem_sim_offline(struct mem_sim *s, size_t i, uint64_t kib)
 {
-	uint64_t missing_kib = kib + kib / 64; /* Linux describes each page in 64 bytes */
+	/* Linux describes each page in 64 bytes, and with such addresses has bounce buffers. */
+	uint64_t missing_kib = kib + kib / 64 + 64 * MIB;
 
 	s->watch[i].offline_kib = missing_kib;
 	s->now.guest[i].now.kind.dimm_kib = kib;

@@ -429,8 +429,9 @@ static void a_refused_growth_is_tried_smaller(void **state)
 	for (int i = 0; i < 60; i++) {
 		r.use_mib[0] = 150 + (unsigned)i * 10;
 		tick(&r);
+		assert_true(r.g[0].plan.command_kib != r.g[0].now.actual_kib);
 		if (r.g[0].plan.command_kib > 900 * MIB) {
-			mem_refused(&mem_tunables_default, &r.g[0], r.now_ns);
+			mem_refused(&r.conf, &r.g[0], r.now_ns);
 			refused++;
 		} else if (r.g[0].plan.command_kib) {
 			apply(&r, 0);
@@ -459,13 +460,50 @@ static void a_failure_leaves_no_ceiling(void **state)
 	for (int i = 0; i < 12; i++) {
 		tick(&r);
 		if (r.g[0].plan.command_kib) {
-			mem_refused(&mem_tunables_default, &r.g[0], r.now_ns);
+			mem_refused(&r.conf, &r.g[0], r.now_ns);
 			refused++;
 		}
 	}
 	assert_in_range(refused, 2, 6);
 	assert_true(r.g[0].mem.refused_ns > r.now_ns);
 	assert_int_equal(r.g[0].mem.ceiling_kib, 0);
+}
+
+/* Libvirt fails for some seconds while a guest grows: soon it has what it needs all the same.
+ */
+static void a_failure_that_passes_is_made_up_for(void **state)
+{
+	(void)state;
+	for (int fails = 1; fails < 7; fails++) {
+		struct rig r = rig(1, 644, 300);
+
+		ticks(&r, 10);
+		r.dry = true;
+		r.use_mib[0] = 620;
+		for (int i = 0; i < 25; i++) {
+			tick(&r);
+			if (r.g[0].plan.command_kib && i < fails)
+				mem_refused(&r.conf, &r.g[0], r.now_ns);
+			else if (r.g[0].plan.command_kib)
+				apply(&r, 0);
+		}
+		assert_true(r.g[0].now.actual_kib > 800 * MIB);
+	}
+}
+
+/* It wants more than it may have, and cannot be helped: no command is sent that changes
+ * nothing. */
+static void at_its_limit_nothing_is_sent(void **state)
+{
+	struct rig r = rig(1, 512, 300);
+
+	(void)state;
+	r.g[0].now.policy.max_kib = 512 * MIB;
+	ticks(&r, 10);
+	r.use_mib[0] = 500;
+	r.commands = 0;
+	ticks(&r, 30);
+	assert_int_equal(r.commands, 0);
 }
 
 static void refused_waits_longer_each_time(void **state)
@@ -484,7 +522,7 @@ static void refused_waits_longer_each_time(void **state)
 			wait = (r.now_ns - last) * 3 / 2;
 		}
 		last = r.now_ns;
-		mem_refused(&mem_tunables_default, &r.g[0], r.now_ns);
+		mem_refused(&r.conf, &r.g[0], r.now_ns);
 		refusals++;
 	}
 }
@@ -536,6 +574,8 @@ int main(void)
 		cmocka_unit_test(refused_waits_longer_each_time),
 		cmocka_unit_test(a_refused_growth_is_tried_smaller),
 		cmocka_unit_test(a_failure_leaves_no_ceiling),
+		cmocka_unit_test(a_failure_that_passes_is_made_up_for),
+		cmocka_unit_test(at_its_limit_nothing_is_sent),
 		cmocka_unit_test(dry_run_leaves_no_trace),
 	};
 

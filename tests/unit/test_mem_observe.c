@@ -177,8 +177,62 @@ static void a_dimm_that_is_offline_is_in_no_figure(void **state)
 	sample_dimm(1536, 1418, 1); /* it has brought it online */
 	assert_int_equal(seen('a')->now.actual_kib, 1536 * MIB);
 	sample_dimm(1536, 908, 1);
-	sample_dimm(1536, 0, 2); /* another run: not known yet */
+	sample_dimm(1536, 0, 2); /* another run: as before, until it tells */
+	assert_int_equal(seen('a')->now.actual_kib, 1024 * MIB);
+	sample_dimm(1536, 1418, 2);
 	assert_int_equal(seen('a')->now.actual_kib, 1536 * MIB);
+}
+
+/* What was told to it and learnt of it is of the same memory before and after. */
+static void history_is_in_the_same_terms(void **state)
+{
+	(void)state;
+	sample_dimm(1536, 0, 1);
+	seen('a')->mem.target_kib = 1500 * MIB;
+	seen('a')->mem.flat_kib = 0;
+	seen('a')->need.actual_kib = 1536 * MIB;
+	seen('a')->need.demand_kib = seen('a')->need.peak_kib[3] = 700 * MIB;
+	sample_dimm(1536, 908, 1);
+	assert_int_equal(seen('a')->mem.target_kib, 988 * MIB);
+	assert_int_equal(seen('a')->mem.flat_kib, 0);
+	assert_int_equal(seen('a')->need.actual_kib, 1024 * MIB);
+	assert_int_equal((int)seen('a')->need.demand_kib, 188 * MIB);
+	assert_int_equal((int)seen('a')->need.peak_kib[3], 188 * MIB);
+	sample_dimm(1536, 1418, 1); /* online: it holds more, and uses as much */
+	assert_int_equal(seen('a')->mem.target_kib, 1500 * MIB);
+	assert_int_equal((int)seen('a')->need.demand_kib, 188 * MIB);
+}
+
+/* MemTotal does not follow a balloon that a guest lets go when it is short (deflate on OOM). */
+static void a_balloon_that_memtotal_does_not_follow_moves_no_dimm(void **state)
+{
+	(void)state;
+	sample_dimm(1536, 908, 1);
+	sample_dimm(1536, 908, 1);
+	assert_int_equal(seen('a')->now.offline_kib, 512 * MIB);
+	sample_dimm(1100, 908, 1);
+	sample_dimm(1100, 908, 1);
+	assert_int_equal(seen('a')->now.actual_kib, 588 * MIB);
+}
+
+static void another_dimm_is_noticed(void **state)
+{
+	(void)state;
+	sample_dimm(1536, 1418, 1);
+	sample_dimm(1536, 1418, 1);
+	assert_int_equal(seen('a')->now.offline_kib, 0);
+	for (int i = 0; i < 2; i++) {
+		sample("a");
+		now.taken_ns += NS_PER_S;
+		sampled[0].now.kind.dimm_kib = 1536 * MIB;
+		sampled[0].now.max_kib = sampled[0].now.actual_kib = 2560 * MIB;
+		sampled[0].now.managed_kib = 1402 * MIB;
+		sampled[0].now.boot_id = 1;
+		observe(0);
+	}
+	assert_int_equal(seen('a')->now.actual_kib, 1536 * MIB);
+	sample_dimm(1536, 1418, 1); /* it is gone */
+	assert_true(seen('a')->now.offline_kib <= 512 * MIB);
 }
 
 /* What balloon and guest tell is not of the same moment then. */
@@ -190,6 +244,10 @@ static void no_dimm_goes_offline_with_a_balloon(void **state)
 	sample_dimm(1536, 908, 1); /* of the target before */
 	assert_int_equal(seen('a')->now.offline_kib, 0);
 	now.taken_ns += 5 * NS_PER_S;
+	sample_dimm(1400, 908, 1); /* just now */
+	assert_int_equal(seen('a')->now.offline_kib, 0);
+	sample_dimm(1536, 908, 1);
+	assert_int_equal(seen('a')->now.offline_kib, 0);
 	sample_dimm(1536, 908, 1);
 	assert_int_equal(seen('a')->now.offline_kib, 512 * MIB);
 }
@@ -288,6 +346,9 @@ int main(void)
 		TEST(no_dimm_goes_offline_with_a_balloon),
 		TEST(what_is_missing_without_a_dimm_is_the_kernels),
 		TEST(no_target_takes_virtio_mem),
+		TEST(history_is_in_the_same_terms),
+		TEST(a_balloon_that_memtotal_does_not_follow_moves_no_dimm),
+		TEST(another_dimm_is_noticed),
 		TEST(a_hard_limit_is_a_maximum),
 		TEST(a_limit_leaves_what_guests_have_not_taken),
 	};
