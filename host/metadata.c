@@ -43,26 +43,15 @@ static const char *off(const char *value, void *to)
 	return *is_off || strcmp(value, "on") == 0 ? NULL : "must be on or off";
 }
 
-/* Name, how its value is read, and the field.  An attribute more is a row more. */
-/* clang-format off */
-#define ATTRIBUTES(ROW) \
-	ROW(min, size, min_kib) \
-	ROW(max, size_above_0, max_kib) \
-	ROW(startup, size, startup_kib) \
-	ROW(weight, weight, weight) \
-	ROW(cpu, off, cpu_off) \
-	ROW(mem, off, mem_off)
-/* clang-format on */
-
 /* One attribute; what is valid for it where it is not. */
 static const char *attribute(const char *name, const char *value, struct guest_policy *p)
 {
-#define SET(word, read, field)                                                                 \
+#define SET(word, read, type, field)                                                           \
 	if (strcmp(name, #word) == 0)                                                          \
 		return read(value, &p->field);
-#define NAMED(word, read, field) " " #word
-	ATTRIBUTES(SET)
-	return "is none of" ATTRIBUTES(NAMED);
+#define NAMED(word, read, type, field) " " #word
+	GUEST_ATTRIBUTES(SET)
+	return "is none of" GUEST_ATTRIBUTES(NAMED);
 }
 
 static int attributes(xmlNodePtr root, struct guest_policy *p, char *error, size_t len)

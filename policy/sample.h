@@ -13,11 +13,24 @@
 
 #define GUEST_NAME_LEN 64 /* bytes with the NUL: a longer name is cut, for logs only */
 
-/* What a guest's owner asked for, in its domain's metadata. */
+/*
+ * What a guest's owner asks for, as attributes in its domain's metadata: name, how it is written
+ * (a reader of host/metadata.c), the field and its type.  An attribute more is a row more.
+ */
+/* clang-format off */
+#define GUEST_ATTRIBUTES(ROW) \
+	ROW(min, size, uint64_t, min_kib) \
+	ROW(max, size_above_0, uint64_t, max_kib) \
+	ROW(startup, size, uint64_t, startup_kib) \
+	ROW(weight, weight, double, weight) /* of its memory needs beside others' */ \
+	ROW(cpu, off, bool, cpu_off) /* leave it alone */ \
+	ROW(mem, off, bool, mem_off)
+/* clang-format on */
+#define GUEST_ATTRIBUTE_FIELD(name, reader, type, field) type field;
+
+/* All zero: nothing was told. */
 struct guest_policy {
-	uint64_t min_kib, max_kib, startup_kib; /* 0: not told */
-	double weight;         /* of its memory needs beside others'; 0: not told */
-	bool cpu_off, mem_off; /* leave it alone */
+	GUEST_ATTRIBUTES(GUEST_ATTRIBUTE_FIELD)
 };
 
 /* Where a vCPU's memory is.  All zero: nothing is known. */

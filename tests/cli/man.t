@@ -55,6 +55,11 @@ while read -r reason; do
 			at && /^[A-Z]/ { found = 1 } { at = 0 } END { exit !found }' $page
 done < <(grep -ohE 'ROW\((MEM|V?CPU|RESTORE)_[A-Z_]+,( V?(CPU|MEM)_[A-Z]+,)? "[A-Za-z: -]+"' policy/*.[ch] report/*.h | cut -d'"' -f2)
 
+while read -r attribute; do
+	holds "a guest's attribute $attribute is explained" "" \
+		grep -qE "^\.It (.* , )?Cm $attribute( ,|\$)" <(sed -n "/^\.Sh GUESTS' OWN/,/^\.Sh WITHOUT/p" $page)
+done < <(sed -nE '/define GUEST_ATTRIBUTES/,/clang-format on/s/^\tROW\(([a-z]+),.*/\1/p' policy/sample.h)
+
 while read -r field; do
 	holds "field $field of the log is explained" "" \
 		grep -qE "^\.It Sy (.*, )?$field( ,|\$)" <(sed -n '/^\.Sh LOG/,/^\.Sh METRICS/p' $page)
