@@ -10,8 +10,7 @@
 #include "policy/ledger.h"
 #include "policy/mem_observe.h"
 
-/* ---- DIMMs that are offline: its balloon counts them, its kernel knows nothing of them ----
- */
+/* ---- offline DIMMs: a balloon counts them, its guest's kernel knows nothing of them ---- */
 
 /* What is missing beyond the kernel's own, in whole blocks; max_kib with all DIMMs. */
 static double offline(const struct mem_tunables *tune, const struct guest_figures *f,
@@ -97,11 +96,17 @@ static void guest_offline(const struct mem_tunables *tune, struct guest *g, uint
 	f->max_kib -= f->offline_kib;
 }
 
-/* The policy's memory of a guest goes on; what libvirt told now replaces the rest. */
+/*
+ * The policy's memory of a guest goes on; what libvirt told now replaces the rest.  Its
+ * balloon's target does not have what is plugged of virtio-mem, in which terms it is
+ * remembered.
+ */
 static void guest_carry(struct guest *g, const struct guest *old)
 {
 	g->need = old->need;
 	g->mem = old->mem;
+	less(&g->mem.target_kib,
+	     (double)old->now.kind.virtio_mem_kib - (double)g->now.kind.virtio_mem_kib);
 	if (g->now.boot_id != old->now.boot_id)
 		return;
 	/* NOWAIT leaves these out while another client is in the guest's monitor. */

@@ -18,6 +18,7 @@ mutate "another DIMM is" mem_observe.c 's/f->kind.dimm_kib != g->mem.dimm_kib/fa
 mutate "history is of the same memory" mem_observe.c 's/history_shift\(g, .*/;/'
 mutate "what came online is used by nobody" mem_observe.c 's/if \(by < 0\).*/if (false)/'
 mutate "what only virtio-mem has no balloon gives" mem_observe.c 's/g->now.policy.min_kib < g->now.kind.virtio_mem_kib/false/'
+mutate "... nor has its target" mem_observe.c 's/^\tless\(&g->mem.target_kib.*/\tif (false) &/'
 mutate "a refused growth is tried smaller" mem_guest.c 's/if \(!learn_ceiling.*/if (true) {/'
 mutate "... and then larger" mem_guest.c 's/raise_ceiling\(m, .*/;/'
 mutate "what fails always has no ceiling" mem_guest.c '/^void mem_refused/,/^}/s/m->ceiling_kib = 0;/;/'

@@ -270,6 +270,11 @@ static void no_target_takes_virtio_mem(void **state)
 	sampled[0].now.policy.min_kib = 20 * MIB;
 	observe(0);
 	assert_int_equal(seen('a')->now.policy.min_kib, 150 * MIB);
+	seen('a')->mem.target_kib = 190 * MIB;
+	sample("a"); /* 50 of them are unplugged */
+	sampled[0].now.kind.virtio_mem_kib = 100 * MIB;
+	observe(0);
+	assert_int_equal(seen('a')->mem.target_kib, 140 * MIB);
 }
 
 static void a_hard_limit_is_a_maximum(void **state)
