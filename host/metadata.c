@@ -16,6 +16,8 @@
 
 #define WEIGHT_MIN 0.01
 #define WEIGHT_MAX 100
+#define TEXT(s)    TEXT_OF(s)
+#define TEXT_OF(s) #s
 #define SIZE_VALID "must be a size such as 512MiB or 2GiB"
 
 static const char *size(const char *value, void *kib)
@@ -31,7 +33,7 @@ static const char *size_above_0(const char *value, void *kib)
 static const char *weight(const char *value, void *to)
 {
 	return number_parse(value, WEIGHT_MIN, WEIGHT_MAX, to) < 0
-		       ? "must be a number from 0.01 to 100"
+		       ? "must be a number from " TEXT(WEIGHT_MIN) " to " TEXT(WEIGHT_MAX)
 		       : NULL;
 }
 

@@ -47,8 +47,8 @@ const char *proc_root(void)
  * "cpuN user nice system idle iowait irq softirq steal guest guest_nice", in ticks.  Guest
  * time is part of user already.  Time stolen by a hypervisor below us is lost to our
  * guests like any other use, so it counts as busy; but not as bound to its pCPU as interrupts
- * are: one that wakes often waits for its hypervisor each time, so that an idle pCPU has been seen
- * to lose 43 % so, and 5 % as soon as it had its half of the guests.
+ * are: one that wakes often waits for its hypervisor each time, so that an idle pCPU has been
+ * seen to lose 43 % so, and 5 % as soon as it had its half of the guests.
  */
 static int cpu_line(const char *line, struct cpu_time *cpu, size_t n)
 {
@@ -127,7 +127,7 @@ void proc_merged(uint64_t *kib)
 	if (!f)
 		return;
 	if (fscanf(f, "%llu", &pages) == 1)
-		*kib = pages * ((uint64_t)sysconf(_SC_PAGESIZE) / 1024);
+		*kib = pages * ((uint64_t)sysconf(_SC_PAGESIZE) / BYTES_PER_KIB);
 	fclose(f);
 }
 
@@ -146,7 +146,7 @@ void proc_zfs(uint64_t *kib)
 	}
 	fclose(f);
 	if (size > least)
-		*kib = (size - least) / 1024;
+		*kib = (size - least) / BYTES_PER_KIB;
 }
 
 int proc_isolated(struct cpuset *out)

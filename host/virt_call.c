@@ -229,7 +229,7 @@ static void domain_hangs(struct domain *d, int64_t for_ms)
 	log_guest(LOG_PRIO_WARNING, d->name,
 		  "hung: its QEMU has not answered for %.1f s: left alone until it does, the "
 		  "others are watched",
-		  (double)for_ms / 1e3);
+		  (double)for_ms / MS_PER_S);
 }
 
 /* Which guests does a bulk read wait for?  Also those that are in no sample yet. */

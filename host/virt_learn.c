@@ -323,7 +323,7 @@ static int learn_metadata(struct domain *d, const char *xml, char *error, size_t
 		"left alone");
 	if (xml && !unread)
 		return metadata_parse(xml, &d->wants, error, len);
-	d->wants = (struct guest_policy){ .cpu_off = unread, .mem_off = unread };
+	d->wants = unread ? GUEST_LEFT_ALONE : (struct guest_policy){ 0 };
 	return 0;
 }
 

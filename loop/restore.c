@@ -68,12 +68,13 @@ static bool restore_one(const struct mark *m, void *arg)
 	if (result != VIRT_DONE)
 		return keep(r, "a vCPU", m->vcpu, why_not(result));
 	why = restore_decide(&m->found, m->asked, &live.mask, &live.online, &to);
-	if (why == RESTORE_EXTERNAL)
-		cpu_log_others(live.guest, m->vcpu, &live.mask);
-	if (why == RESTORE_OFFLINE)
+	if (restore_part(why) == RESTORE_KEEPS)
 		return keep(r, live.guest, m->vcpu, why);
-	return why == RESTORE_FOUND && !cpuset_equal(&live.mask, &to) &&
-	       put_back(r, m, &live, &to);
+	if (restore_part(why) == RESTORE_FORGETS)
+		cpu_log_others(live.guest, m->vcpu, why, &live.mask);
+	else if (!cpuset_equal(&live.mask, &to))
+		return put_back(r, m, &live, &to);
+	return false;
 }
 
 int state_restore(struct state *s, struct virt *virt, int64_t deadline_ns)

@@ -32,15 +32,15 @@
 #include "host/runtime.h"
 #include "lib/array.h"
 #include "lib/cpuset.h"
+#include "lib/units.h"
 #include "lib/uuid.h"
 #include "loop/state.h"
 
-#define STATE_MAX  (4UL << 20) /* bytes: tens of thousands of vCPUs */
-#define VCPU_MAX   65535
-#define TARGET_MAX (1ULL << 40) /* KiB: a pebibyte */
-#define FIELDS     7
-#define MASK_TEXT  (PCPU_MAX / 2 * 5 + 32) /* bytes: every second pCPU */
-#define HEAD       "vmbal state 1"
+#define STATE_MAX (4UL << 20) /* bytes: tens of thousands of vCPUs */
+#define VCPU_MAX  65535
+#define FIELDS    7
+#define MASK_TEXT (PCPU_MAX / 2 * 5 + 32) /* bytes: every second pCPU */
+#define HEAD      "vmbal state 1"
 
 /* ---- the text ---- */
 
@@ -83,7 +83,7 @@ static int shrink_parse(char **field, size_t n, struct mark *m)
 
 	if (n != 4 || uuid_parse(field[1], m->uuid) < 0 ||
 	    whole_parse(field[2], 0, UINT_MAX, &run) < 0 ||
-	    whole_parse(field[3], 1, TARGET_MAX, &m->target_kib) < 0)
+	    whole_parse(field[3], 1, SIZE_MAX_KIB, &m->target_kib) < 0)
 		return -1;
 	m->run = (unsigned)run;
 	return 0;

@@ -170,7 +170,7 @@ static struct place_score measure(struct tick *t)
 	return s;
 }
 
-/* Variance of the fullest bin's load, and of an average bin's. */
+/* Variance of the peak load, and of an average bin's. */
 static double noise_of(const struct tick *t, double peak, double *average)
 {
 	const struct cpu_host *h = t->h;

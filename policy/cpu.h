@@ -237,7 +237,7 @@ struct cpu_host {
 
 	unsigned skewed; /* successive intervals with one NUMA node fuller than another */
 	double over; /* successive intervals with the imbalance over the threshold, or halves */
-	unsigned lasting; /* successive intervals with the fullest bin a little too full */
+	unsigned lasting; /* successive intervals with the peak load a little too high */
 	bool active;      /* started, and not yet down to the threshold to stop */
 	unsigned passes;  /* passes of pins in the current back-off period */
 	unsigned quiet;   /* intervals since the last pass */
@@ -248,8 +248,8 @@ struct cpu_host {
 struct cpu_report {
 	enum cpu_why why;
 	double imbalance, imbalance_after; /* standard deviation of the bins' loads, points */
-	double peak, peak_after;           /* load of the fullest bin */
-	double lower_bound;                /* LB: no placement has a less full fullest bin */
+	double peak, peak_after;           /* peak load */
+	double lower_bound;                /* LB: no placement has a lower peak load */
 	double noise;                      /* standard deviation of peak */
 	size_t fewest; /* K(T): no plan to aim * lower_bound has fewer moves */
 	size_t moves;  /* vCPUs that are to be pinned anew */

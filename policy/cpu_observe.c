@@ -1,5 +1,11 @@
 /*
  * cpu_observe.c - counters become shares of real time, masks become bins.
+ *
+ * Two samples of the same vCPUs, pCPUs and runs of guests make an interval: what ran and what
+ * waited is divided by the time between them.  The pCPUs that share what the grain says are a
+ * bin, named by its lowest pCPU, so that a bin keeps its index while pCPUs come and go.  A mask
+ * inside one bin puts its vCPU there; one that spans several leaves it to the kernel, unpinned.
+ * What is remembered of a vCPU goes on by UUID and number, unless its guest was started anew.
  */
 #include <string.h>
 
@@ -281,7 +287,8 @@ static void vcpus_merge(struct look *l, double elapsed_ns)
 		memset(v, 0, sizeof(*v));
 		if (old)
 			*v = *old;
-		v->past.widened &= b && b->run == c->run; /* a new run has its definition's mask */
+		/* A new run has its definition's mask. */
+		v->past.widened &= b && b->run == c->run;
 		vcpu_identify(l, v, c);
 		vcpu_measure(v, c, b, elapsed_ns);
 		l->view->count[n++] = c;

@@ -1,5 +1,14 @@
 /*
- * lower_bound.c - what no plan can beat: the lower bound on the fullest bin, and on moves.
+ * lower_bound.c - what no plan can beat: the lower bound of the peak load, and of moves.
+ *
+ * All demands together, poured like water over the background load of the bins, come up to a
+ * level that no peak load is below (water).  What cannot be split raises it: where there are
+ * more vCPUs than bins some share one (pigeonhole), and those larger than half of a bin's room
+ * have one each (packing).  vCPUs that cannot leave a set of bins are looked at like the whole,
+ * and so are cores whose threads share them.
+ *
+ * The fewest moves to a peak load: the largest first, each vCPU goes whose bin is still above
+ * it, and whoever must leave goes anyway.
  */
 #include <float.h>
 #include <math.h>
@@ -7,9 +16,9 @@
 
 #include "policy/cpu.h"
 #include "policy/place.h"
+#include "policy/place_parts.h"
 #include "policy/sample.h"
 
-#define TINY      1e-9 /* CPUs: rounding of sums */
 #define PRECISION 1e-4 /* of the bound: where the search for it ends */
 
 /* Largest first; equal ones in the caller's order. */

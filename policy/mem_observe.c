@@ -1,5 +1,11 @@
 /*
  * mem_observe.c - guests are lined up with their history, the host with its limit.
+ *
+ * A sample and the view before it, both by UUID, are merged: a guest's history goes on in it,
+ * and what this sample left out is that of the one before.  Its figures are then put in the
+ * terms that the policy thinks in: without DIMMs that its kernel never brought online, within
+ * what its owner and its hard limit allow.  Last, the host has no more than --host-memory
+ * leaves.
  */
 #include <math.h>
 #include <stdlib.h>

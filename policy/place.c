@@ -8,8 +8,8 @@
  *	bin 0: | .7 | .5 | .4 |          bin 0: | .7 | .4 |
  *	bin 1: | .6 |              ->    bin 1: | .6 | .5 |      target 1.1: .5 is enough
  *
- * Then single moves and swaps (place_refine.c) lower the fullest bin and the imbalance: what
- * need not have gone goes home.  Several levels are tried; a lower fullest bin wins, then a
+ * Then single moves and swaps (place_refine.c) lower the peak load and the imbalance: what
+ * need not have gone goes home.  Several levels are tried; a lower peak load wins, then a
  * lower imbalance, then fewer moves.
  */
 #include <float.h>
@@ -193,7 +193,7 @@ static struct place_score plan_few(struct place *pl, double target, double stop_
 	return place_refine_few(pl, target, stop_points, max_moves);
 }
 
-/* Is a better than b?  First a fullest bin clearly lower, then the imbalance, then moves. */
+/* Is a better than b?  First a peak load clearly lower, then the imbalance, then moves. */
 static bool better(const struct place *pl, struct place_score a, struct place_score b,
 		   double target, double stop_points)
 {

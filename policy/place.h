@@ -35,7 +35,7 @@ struct place {
 	const struct cpu_tunables *tune;
 	const struct bin *bin;
 	size_t nbins, n;
-	double lower_bound;  /* LB: no placement has a less full fullest bin (relative load) */
+	double lower_bound;  /* LB: no placement has a lower peak load */
 	double widest;       /* the largest capacity of a bin or core */
 	double least;        /* how full one vCPU that wants all makes any of them, at least */
 	double *background;  /* per bin: what cannot be moved, light unpinned vCPUs included */
@@ -56,7 +56,7 @@ struct place {
 
 /* How good a placement is: what it leaves, and what it costs. */
 struct place_score {
-	double peak;      /* relative load of the fullest bin that holds a vCPU */
+	double peak;      /* peak load: relative, of the bins that hold a vCPU */
 	double imbalance; /* points: deviation from the level that an ideal placement has, as a
 			   * share of that level where it is above a pCPU's worth */
 	double squares;   /* CPUs squared: sum of the squared relative loads */

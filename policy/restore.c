@@ -4,12 +4,20 @@
  */
 #include "policy/restore.h"
 
-#define RESTORE_NAME(code, name) [code] = name,
+#define RESTORE_NAME(code, part, name) [code] = name,
 static const char *const name[RESTORE_WHYS] = { RESTORE_REASONS(RESTORE_NAME) };
+
+#define RESTORE_PART(code, part, name) [code] = part,
+static const enum restore_part part[RESTORE_WHYS] = { RESTORE_REASONS(RESTORE_PART) };
 
 const char *restore_why_name(enum restore_why why)
 {
 	return name[why];
+}
+
+enum restore_part restore_part(enum restore_why why)
+{
+	return part[why];
 }
 
 enum restore_why restore_decide(const struct cpuset *found, const struct cpuset asked[2],

@@ -14,8 +14,9 @@
 #define GUEST_NAME_LEN 64 /* bytes with the NUL: a longer name is cut, for logs only */
 
 /*
- * What a guest's owner asks for, as attributes in its domain's metadata: name, how it is written
- * (a reader of host/metadata.c), the field and its type.  An attribute more is a row more.
+ * What a guest's owner asks for, as attributes in its domain's metadata: name, how it is
+ * written (a reader of host/metadata.c), the field and its type.  An attribute more is a row
+ * more.
  */
 /* clang-format off */
 #define GUEST_ATTRIBUTES(ROW) \
@@ -32,6 +33,9 @@
 struct guest_policy {
 	GUEST_ATTRIBUTES(GUEST_ATTRIBUTE_FIELD)
 };
+
+/* Of one that may have been told to be left alone, and cannot be read. */
+#define GUEST_LEFT_ALONE ((struct guest_policy){ .cpu_off = true, .mem_off = true })
 
 /* Where a vCPU's memory is.  All zero: nothing is known. */
 struct vcpu_memory {
@@ -113,7 +117,7 @@ enum guest_state {
 struct memory_kind {
 	bool locked;        /* known not to give pages back: VFIO, SEV, mlock */
 	uint64_t huge_kib;  /* of its RAM set aside: hugepages, in no RSS, never given back */
-	uint64_t dimm_kib;  /* of its RAM in DIMMs, which its kernel may not have brought online */
+	uint64_t dimm_kib;  /* of its RAM in DIMMs, which its kernel brings online, or not */
 	uint64_t other_kib; /* of its maximum in devices that no balloon counts */
 	uint64_t virtio_mem_kib; /* what it has of virtio-mem, beside what its balloon counts */
 	bool virtio_mem;         /* it has such a device */
@@ -124,17 +128,17 @@ struct guest_figures {
 	enum guest_state state;
 	struct guest_policy policy; /* what its owner asked for */
 	struct memory_kind kind;
-	bool unproven;        /* of what kind nobody could tell: its RSS has to show it */
-	uint64_t offline_kib; /* of its DIMMs never brought online: in none of the figures here */
-	uint64_t limit_kib;   /* its QEMU may hold no more than this; 0: no such limit */
-	uint64_t max_kib;     /* the balloon's range ends here */
-	uint64_t actual_kib;  /* what it has now */
-	uint64_t usable_kib;  /* what it could use without swapping; or KIB_UNKNOWN */
-	uint64_t unused_kib;  /* free, caches not counted; or KIB_UNKNOWN */
-	uint64_t caches_kib;  /* disk caches; or KIB_UNKNOWN */
-	uint64_t managed_kib; /* RAM its kernel manages (MemTotal); or KIB_UNKNOWN */
-	uint64_t swap_out_kib;  /* counter since boot; or KIB_UNKNOWN */
-	uint64_t rss_kib;       /* host memory its QEMU process holds; 0: unknown */
+	bool unproven;         /* of what kind nobody could tell: its RSS has to show it */
+	uint64_t offline_kib;  /* of its DIMMs, never brought online: in no figure here */
+	uint64_t limit_kib;    /* its QEMU may hold no more than this; 0: no such limit */
+	uint64_t max_kib;      /* the balloon's range ends here */
+	uint64_t actual_kib;   /* what it has now */
+	uint64_t usable_kib;   /* what it could use without swapping; or KIB_UNKNOWN */
+	uint64_t unused_kib;   /* free, caches not counted; or KIB_UNKNOWN */
+	uint64_t caches_kib;   /* disk caches; or KIB_UNKNOWN */
+	uint64_t managed_kib;  /* RAM its kernel manages (MemTotal); or KIB_UNKNOWN */
+	uint64_t swap_out_kib; /* counter since boot; or KIB_UNKNOWN */
+	uint64_t rss_kib;      /* host memory its QEMU process holds; 0: unknown */
 	uint64_t last_update_s; /* the stamp of its stats; compared only for change */
 	uint64_t boot_id;       /* changes when it restarts or resets */
 };

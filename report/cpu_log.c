@@ -237,14 +237,15 @@ void cpu_log_kept(const char *guest, unsigned vcpu, enum restore_why why)
 		   vcpu, restore_why_name(why));
 }
 
-void cpu_log_others(const char *guest, unsigned vcpu, const struct cpuset *at)
+void cpu_log_others(const char *guest, unsigned vcpu, enum restore_why why,
+		    const struct cpuset *at)
 {
 	const struct mask list = mask(at);
 	const struct log_field field[] = {
-		VCPU_FIELDS("leave", guest, vcpu, restore_why_name(RESTORE_EXTERNAL)),
+		VCPU_FIELDS("leave", guest, vcpu, restore_why_name(why)),
 		{ .name = "from", .text = list.whole },
 	};
 
 	log_fields(LOG_PRIO_NOTICE, LOG_FIELDS(field), "cpu: leave %s/%u on %s: %s", guest,
-		   vcpu, list.brief, restore_why_name(RESTORE_EXTERNAL));
+		   vcpu, list.brief, restore_why_name(why));
 }

@@ -39,7 +39,8 @@ bool cpu_log_undefined(const struct cpu_view *v, bool (*is)(const void *, size_t
 void cpu_log_put_back(const char *guest, unsigned vcpu, const struct cpuset *from,
 		      const struct cpuset *to, enum pin_result result);
 void cpu_log_kept(const char *guest, unsigned vcpu, enum restore_why why);
-void cpu_log_others(const char *guest, unsigned vcpu, const struct cpuset *at);
+void cpu_log_others(const char *guest, unsigned vcpu, enum restore_why why,
+		    const struct cpuset *at);
 
 /* An option names what this host has not. */
 void cpu_log_none_online(const struct cpuset *wanted, const struct cpuset *online);

@@ -124,7 +124,7 @@ static void cpu_figures(FILE *f, const struct cpu_host *h, const struct cpu_repo
 	single(f, "pcpu_imbalance_cpus", "gauge", r->imbalance / POINTS_PER_CPU,
 	       "Standard deviation of the bins' loads");
 	single(f, "pcpu_peak_load_ratio", "gauge", r->peak,
-	       "Peak load: that of the fullest bin, over its capacity");
+	       "Peak load: the highest load of a bin over its capacity");
 	single(f, "pcpu_lower_bound_ratio", "gauge", r->lower_bound,
 	       "Lower bound of the peak load: that of the best placement");
 	single(f, "cpu_unmet_demand_cpus", "gauge", unmet_cpus(h),

@@ -53,7 +53,7 @@ while read -r reason; do
 	holds "reason '$reason' is explained" "" \
 		awk -v tag="$reason" '/^\.\\"/ { next } /^\.It (Sy )?/ { sub(/^\.It (Sy )?/, ""); at = $0 == tag; next }
 			at && /^[A-Z]/ { found = 1 } { at = 0 } END { exit !found }' $page
-done < <(grep -ohE 'ROW\((MEM|V?CPU|RESTORE)_[A-Z_]+,( V?(CPU|MEM)_[A-Z]+,)? "[A-Za-z: -]+"' policy/*.[ch] report/*.h | cut -d'"' -f2)
+done < <(grep -ohE 'ROW\((MEM|V?CPU|RESTORE)_[A-Z_]+,( (V?CPU|MEM|RESTORE)_[A-Z]+,)? "[A-Za-z: -]+"' policy/*.[ch] report/*.h | cut -d'"' -f2)
 
 while read -r attribute; do
 	holds "a guest's attribute $attribute is explained" "" \

@@ -6,7 +6,7 @@
 export XML=no
 begin host fault/test_noxml fault/test_qemu
 
-mutate "a guest with metadata is left alone" virt_learn.c 's/\.cpu_off = unread, \.mem_off = unread/.cpu_off = false/'
+mutate "a guest with metadata is left alone" virt_learn.c 's/d->wants = unread \? GUEST_LEFT_ALONE :/d->wants =/'
 mutate "... and that is said" virt_learn.c 's/&d->metadata_unread, unread,/\&d->metadata_unread, false,/'
 mutate "locked memory is" qemu.c 's/\*locked = .*/*locked = confidential;/'
 mutate "pinned memory is locked" qemu.c 's/lck_kib \+ pin_kib > 0;/lck_kib > 0;/'
