@@ -128,17 +128,17 @@ struct guest_figures {
 	enum guest_state state;
 	struct guest_policy policy; /* what its owner asked for */
 	struct memory_kind kind;
-	bool unproven;         /* of what kind nobody could tell: its RSS has to show it */
-	uint64_t offline_kib;  /* of its DIMMs, never brought online: in no figure here */
-	uint64_t limit_kib;    /* its QEMU may hold no more than this; 0: no such limit */
-	uint64_t max_kib;      /* the balloon's range ends here */
-	uint64_t actual_kib;   /* what it has now */
-	uint64_t usable_kib;   /* what it could use without swapping; or KIB_UNKNOWN */
-	uint64_t unused_kib;   /* free, caches not counted; or KIB_UNKNOWN */
-	uint64_t caches_kib;   /* disk caches; or KIB_UNKNOWN */
-	uint64_t managed_kib;  /* RAM its kernel manages (MemTotal); or KIB_UNKNOWN */
-	uint64_t swap_out_kib; /* counter since boot; or KIB_UNKNOWN */
-	uint64_t rss_kib;      /* host memory its QEMU process holds; 0: unknown */
+	bool unproven;          /* of what kind nobody could tell: its RSS has to show it */
+	uint64_t offline_kib;   /* of its DIMMs, never brought online: in no figure here */
+	uint64_t limit_kib;     /* its QEMU may hold no more than this; 0: no such limit */
+	uint64_t max_kib;       /* the balloon's range ends here */
+	uint64_t actual_kib;    /* what it has now */
+	uint64_t usable_kib;    /* what it could use without swapping; or KIB_UNKNOWN */
+	uint64_t unused_kib;    /* free, caches not counted; or KIB_UNKNOWN */
+	uint64_t caches_kib;    /* disk caches; or KIB_UNKNOWN */
+	uint64_t managed_kib;   /* RAM its kernel manages (MemTotal); or KIB_UNKNOWN */
+	uint64_t swap_out_kib;  /* counter since boot; or KIB_UNKNOWN */
+	uint64_t rss_kib;       /* host memory its QEMU process holds; 0: unknown */
 	uint64_t last_update_s; /* the stamp of its stats; compared only for change */
 	uint64_t boot_id;       /* changes when it restarts or resets */
 };
