@@ -48,6 +48,11 @@ static bool blocked(const struct tick *t, const struct guest *g)
 	return g->mem.blocked_ns > t->now_ns && !pardoned;
 }
 
+static bool swaps(const struct tick *t, const struct guest *g)
+{
+	return g->need.swapping || g->need.swap_debt_kib > t->tune->band_kib;
+}
+
 /* Why g may not be shrunk now; MEM_NONE: it may. */
 static enum mem_reason held_back(const struct tick *t, const struct guest *g)
 {
@@ -56,7 +61,7 @@ static enum mem_reason held_back(const struct tick *t, const struct guest *g)
 
 	if (blocked(t, g))
 		return unresponsive ? MEM_UNRESPONSIVE : MEM_DEFERRED;
-	if (g->need.swapping || g->need.swap_debt_kib > t->tune->band_kib)
+	if (swaps(t, g))
 		return MEM_SWAPPING;
 	if (g->mem.shrinking || !sampled(g) || (unproven(g) && ledger_judging(t->tune, g)))
 		return MEM_SETTLING;
@@ -71,7 +76,7 @@ static double share_least(const struct tick *t, const struct guest *g)
 {
 	double least = (double)g->now.policy.min_kib, probed = held(g) - t->tune->probe_kib;
 
-	if (held_back(t, g) == MEM_SWAPPING || blocked(t, g))
+	if (swaps(t, g) || blocked(t, g))
 		return held(g);
 	if (unproven(g))
 		least = fmax(least, ledger_shows(t->tune, g, probed) ? probed : held(g));

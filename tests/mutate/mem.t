@@ -115,7 +115,7 @@ mutate "an emergency takes no trickles" mem.c 's/t->tune->urgent_bands \* band\(
 mutate "a balloon that let go is adopted" mem_guest.c 's/ \|\| let_go//'
 mutate "swapping vetoes shrinking" mem.c 's/return MEM_SWAPPING;/return MEM_NONE;/'
 mutate "a growth is not taken back at once" mem.c 's/return MEM_DEFERRED;$/return MEM_NONE;/'
-mutate "a donor that cannot give is not counted on" mem.c 's/if \(held_back\(t, g\) == MEM_SWAPPING .*/if (false)/'
+mutate "a donor that cannot give is not counted on" mem.c 's/if \(swaps\(t, g\) \|\| blocked.*/if (false)/'
 mutate "a hard host tries whom it had given up" mem.c 's/bool pardoned = .*/bool pardoned = false;/'
 mutate "an emergency tries whom it had given up" mem.c 's/bool pardoned = t->emergency/bool pardoned = t->r->state >= HOST_HARD/'
 mutate "a growth in need is not forgotten" mem_guest.c 's/actual >= \(double\)g->plan.need_kib;/true;/'

@@ -129,11 +129,14 @@ static void idle_memory_goes_step_by_step(void **state)
 	(void)state;
 	assert_true(commanded(&r, 0, 10));
 	assert_int_equal(r.g[0].plan.reason, MEM_IDLE);
-	assert_true(was - r.g[0].mem.target_kib <= 100 * MIB);
+	assert_true(was - r.g[0].mem.target_kib <= TUNED(step_kib_s) * 5);
 	for (int i = 0; i < 120; i++) {
 		was = r.g[0].now.actual_kib;
 		tick(&r);
-		assert_true(r.g[0].now.actual_kib + was / 10 + 1 >= was);
+		assert_true(r.g[0].now.actual_kib +
+				    (uint64_t)(mem_tunables_default.step_part * (double)was) +
+				    1 >=
+			    was);
 	}
 	assert_true(r.g[0].now.actual_kib <= (200 + 100) * MIB + TUNED(comfort_kib));
 	assert_true(r.g[0].now.actual_kib >= r.g[0].plan.comfort_kib);

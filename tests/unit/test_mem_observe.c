@@ -105,7 +105,7 @@ static void no_guest_has_no_minimum(void **state)
 	sampled[2].now.policy.min_kib = 300 * MIB;
 	sampled[0].now.max_kib = 500 * MIB;
 	observe(0);
-	assert_int_equal(seen('a')->now.policy.min_kib, 200 * MIB);
+	assert_int_equal(seen('a')->now.policy.min_kib, (uint64_t)mem_tunables_default.min_kib);
 	assert_int_equal(seen('b')->now.policy.min_kib, 90 * MIB);
 	assert_int_equal(seen('c')->now.policy.min_kib, 200 * MIB);
 	assert_float_equal(seen('c')->now.policy.weight, 1, 1e-9);
