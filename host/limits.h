@@ -37,6 +37,8 @@
 	ROW(double, pcpu_probe_s, 0.3, SECONDS, 0, 60, FIXED, "for trying the pCPUs of one refused mask: a pin takes 1 ms") \
 	ROW(double, pcpu_weaker, 0.15, SHARE, 0, 1, FIXED, "by which one pCPU must be weaker than another to count as such") \
 	ROW(double, locked_kib, 64 * KIB_PER_MIB, KIB, 0, KIB_PER_GIB, FIXED, "locked by a QEMU: less may be its own (io_uring), and tells nothing of its guest") \
+	/* log.c */ \
+	ROW(double, reader_s, 0.1, SECONDS, 0, 60, FIXED, "for which a pipe that takes the log is waited for, before a line is dropped") \
 	/* run.c, vmbal.c: the loops */ \
 	ROW(double, watch_s, 1, SECONDS, 0.1, 60, FIXED, "between two looks at guests' memory: a rescue cannot wait for a decision") \
 	ROW(double, stuck_s, 60, SECONDS, 0, 3600, FIXED, "in a call to libvirt, which itself waits half of it for a guest's job: the loop is stuck ...") \

@@ -18,14 +18,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/limits.h"
 #include "host/log.h"
 #include "host/log_record.h"
 #include "host/runtime.h"
+#include "lib/units.h"
 
 #define LINE_LEN 1024 /* bytes; a longer message is cut, its newline kept */
 #define JSON_LEN 4096 /* bytes: what a pipe takes as a whole */
 #define TIME_LEN 40   /* bytes */
-#define WAIT_MS  100  /* for a reader of stderr that is slow */
 
 static enum log_priority log_limit = LOG_PRIO_INFO;
 static enum log_format log_format;
@@ -117,7 +118,7 @@ static void line_write(const char *line, size_t len)
 {
 	static atomic_bool dropping;
 	struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
-	int ready = poll(&out, 1, dropping ? 0 : WAIT_MS);
+	int ready = poll(&out, 1, dropping ? 0 : (int)(limit.reader_s * MS_PER_S));
 
 	dropping = ready == 0;
 	if (ready && write(STDERR_FILENO, line, len) < 0) {
