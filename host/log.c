@@ -58,9 +58,9 @@ static void file_learn(void)
 	file_path[n > 0 && (size_t)n < sizeof(file_path) ? n : 0] = '\0';
 }
 
-void log_init(enum log_priority limit)
+void log_init(enum log_priority least)
 {
-	log_limit = limit;
+	log_limit = least;
 	under_journald = stderr_is_journal();
 	file_learn();
 }

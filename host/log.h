@@ -31,7 +31,7 @@ struct log_field {
 #define LOG_FIELDS(array) (array), sizeof(array) / sizeof((array)[0])
 
 /* Writes messages up to this priority from now on.  Call before any thread starts. */
-void log_init(enum log_priority limit);
+void log_init(enum log_priority least);
 
 /* Would a message of this priority be written?  For those whose making costs something. */
 bool log_wants(enum log_priority priority);
