@@ -158,7 +158,7 @@ check-all: deps
 	lab/lab deps $(PORTABLE)
 	$(MAKE) -j$$(nproc) all tests unit-binaries sanitized noxml
 	failed=0; PROGRAM=build/asan/vmbal tests/run --rest || failed=1; \
-	$(MAKE) fuzz FUZZ_SECONDS=240 || failed=1; \
+	$(MAKE) fuzz FUZZ_SECONDS=150 || failed=1; \
 	PROGRAM=build/tsan/vmbal tests/run tests/e2e/both.t || failed=1; exit $$failed
 
 # Figures: the policies on random simulated hosts, and beside the rules of other programs.
