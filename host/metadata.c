@@ -179,9 +179,9 @@ static uint64_t device_huge_kib(xmlNodePtr device, xmlNodePtr hugepages)
 /*
  * What a memory device adds to what is known of its guest.  Its balloon counts RAM and DIMMs,
  * and libvirt adds what is plugged of virtio-mem; of no other it counts anything, nor takes it:
- * nvdimm, virtio-pmem, sgx-epc and what comes after them.
+ * nvdimm, virtio-pmem, sgx-epc and what comes after them.  Returns its size.
  */
-static void device_add(xmlNodePtr device, xmlNodePtr hugepages, struct memory_kind *kind)
+static uint64_t device_add(xmlNodePtr device, xmlNodePtr hugepages, struct memory_kind *kind)
 {
 	xmlNodePtr target = xml_child(device, "target");
 	uint64_t size_kib = kib_of(xml_child(target, "size"), NULL);
@@ -199,9 +199,10 @@ static void device_add(xmlNodePtr device, xmlNodePtr hugepages, struct memory_ki
 	if (virtio_mem)
 		kind->virtio_mem_kib += kib_of(xml_child(target, "current"), NULL);
 	kind->virtio_mem |= virtio_mem;
+	return size_kib;
 }
 
-/* How much of its memory is in hugepages: of each cell, or all without any, and of devices. */
+/* What is in hugepages, of each cell, or of all without any; and what its memory devices are. */
 static void kind_read(xmlNodePtr root, struct memory_kind *kind)
 {
 	xmlNodePtr hugepages = xml_child(xml_child(root, "memoryBacking"), "hugepages");
@@ -218,10 +219,9 @@ static void kind_read(xmlNodePtr root, struct memory_kind *kind)
 			kind->huge_kib += kib_of(cell, "memory");
 	}
 	for (; device; device = xml_next(device)) {
-		uint64_t size = kib_of(xml_child(xml_child(device, "target"), "size"), NULL);
+		uint64_t size_kib = device_add(device, hugepages, kind);
 
-		rest -= size < rest ? size : rest;
-		device_add(device, hugepages, kind);
+		rest -= size_kib < rest ? size_kib : rest;
 	}
 	kind->huge_kib += !has_cells && cell_is_huge(hugepages, 0) ? rest : 0;
 }

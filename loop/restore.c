@@ -1,11 +1,11 @@
 /*
  * restore.c - puts vCPUs back where they were found: policy/restore.c decides which.
  */
-#include "policy/restore.h"
 #include "host/proc.h"
 #include "host/virt.h"
 #include "lib/cpuset.h"
 #include "loop/state.h"
+#include "policy/restore.h"
 #include "report/cpu_log.h"
 
 struct restoring {
