@@ -165,15 +165,13 @@ static bool cell_is_huge(xmlNodePtr hugepages, uint64_t cell)
 }
 
 /* A memory device's pages are its own, or else those of the cell that it belongs to. */
-static uint64_t device_huge_kib(xmlNodePtr device, xmlNodePtr hugepages)
+static bool device_is_huge(xmlNodePtr device, xmlNodePtr hugepages)
 {
-	xmlNodePtr target = xml_child(device, "target"), node = xml_child(target, "node");
+	xmlNodePtr node = xml_child(xml_child(device, "target"), "node");
 	xmlNodePtr page = xml_child(xml_child(device, "source"), "pagesize");
 	uint64_t cell = node ? kib_of(node, NULL) : 0; /* a number, and no unit to it */
 
-	if (page ? !is_huge(kib_of(page, NULL)) : !cell_is_huge(hugepages, cell))
-		return 0;
-	return kib_of(xml_child(target, "size"), NULL);
+	return page ? is_huge(kib_of(page, NULL)) : cell_is_huge(hugepages, cell);
 }
 
 /*
@@ -189,20 +187,25 @@ static uint64_t device_add(xmlNodePtr device, xmlNodePtr hugepages, struct memor
 	bool dimm = model && strcmp((const char *)model, "dimm") == 0;
 	bool virtio_mem = model && strcmp((const char *)model, "virtio-mem") == 0;
 
+	uint64_t ram_kib = dimm ? size_kib : 0; /* what its guest has of it */
+
 	xmlFree(model);
-	if (dimm || virtio_mem)
-		kind->huge_kib += device_huge_kib(device, hugepages);
+	if (virtio_mem)
+		ram_kib = kib_of(xml_child(target, "current"), NULL);
+	if (device_is_huge(device, hugepages))
+		kind->huge_kib += ram_kib;
 	if (dimm)
 		kind->dimm_kib += size_kib;
 	else
 		kind->other_kib += size_kib;
 	if (virtio_mem)
-		kind->virtio_mem_kib += kib_of(xml_child(target, "current"), NULL);
+		kind->virtio_mem_kib += ram_kib;
 	kind->virtio_mem |= virtio_mem;
 	return size_kib;
 }
 
-/* What is in hugepages, of each cell, or of all without any; and what its memory devices are. */
+/* What is in hugepages, of each cell, or of all without any; and what its memory devices are.
+ */
 static void kind_read(xmlNodePtr root, struct memory_kind *kind)
 {
 	xmlNodePtr hugepages = xml_child(xml_child(root, "memoryBacking"), "hugepages");

@@ -463,7 +463,7 @@ static void hugepages(void **state)
 			 DEVICES_OF(DEVICE("virtio-mem", "<pagesize unit='KiB'>2048</pagesize>",
 					   "<size unit='KiB'>8000</size>"
 					   "<current unit='KiB'>600</current>"))),
-		  8000 },
+		  600 }, /* no more of it is in its maximum */
 		{ MEMORY(9000, "<hugepages/>",
 			 DEVICES_OF(DEVICE("nvdimm", "<path>/dev/dax</path>",
 					   "<size unit='KiB'>8000</size>"))),

@@ -58,7 +58,8 @@ def kinds(domain):
             node = device.find("target/node")
             cell = int(node.text) if node is not None else 0
             huge = kib(page) > PAGE_KIB if page is not None else is_huge(domain, cell)
-            sums["huge"] += size if huge else 0
+            has = size if model == "dimm" else kib(device.find("target/current"))
+            sums["huge"] += has if huge else 0
     cells = domain.findall("cpu/numa/cell")
     for k, cell in enumerate(cells):
         if is_huge(domain, int(cell.get("id", k))):
