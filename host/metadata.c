@@ -186,7 +186,6 @@ static uint64_t device_add(xmlNodePtr device, xmlNodePtr hugepages, struct memor
 	xmlChar *model = xmlGetProp(device, (const xmlChar *)"model");
 	bool dimm = model && strcmp((const char *)model, "dimm") == 0;
 	bool virtio_mem = model && strcmp((const char *)model, "virtio-mem") == 0;
-
 	uint64_t ram_kib = dimm ? size_kib : 0; /* what its guest has of it */
 
 	xmlFree(model);
